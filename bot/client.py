@@ -19,7 +19,7 @@ from discord import app_commands
 
 from bot.generation.compose import ModelInfo
 from bot.jobs.acknowledgement.acknowledgements import Acknowledgements
-from bot.jobs.acknowledgement.known import KnownAnswers
+from bot.jobs.acknowledgement.answer_cache import AnswerCache
 from bot.jobs.announcements import Announcements
 from bot.jobs.cancellation import Cancellation
 from bot.jobs.delivery.delivery import Delivery
@@ -43,7 +43,7 @@ from bot.jobs.workers import Workers
 from bot.ops import logs
 from bot.ops.background import BackgroundTasks, cancel
 from bot.ops.metrics import Metrics
-from bot.ops.outages import until_reached
+from bot.ops.outages import retry_until_reached
 from bot.ops.retention import Retention
 from bot.ops.settings import MINIATURE, Settings
 from bot.ops.sharding import ShardedClient
@@ -177,7 +177,7 @@ class AnimaClient(ShardedClient):
     def _create_submission(self, settings: Settings) -> None:
         """From what Discord sends to a queued job or an answer."""
         database = self.database
-        self.known = KnownAnswers(database)
+        self.known = AnswerCache(database)
         self.acknowledgements = Acknowledgements(self, database.unanswered, database.claim)
         self.submitter = Submitter(
             database,
@@ -206,7 +206,7 @@ class AnimaClient(ShardedClient):
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
     async def login(self, token: str) -> None:
-        await until_reached(partial(super().login, token), self._forget_http_session)
+        await retry_until_reached(partial(super().login, token), self._forget_http_session)
 
     async def _forget_http_session(self) -> None:
         """discord.py creates a new session for each login and assumes that its connector is open."""
@@ -219,7 +219,7 @@ class AnimaClient(ShardedClient):
         await super().setup_hook()
         await self.known.load()
         await self.tree.set_translator(Translator())
-        await until_reached(self.tree.sync)
+        await retry_until_reached(self.tree.sync)
         self._keeping = asyncio.create_task(self.database.claim.keep(), name="claim")
         self._working = asyncio.create_task(self._work(), name="workers")
         self._working.add_done_callback(self._close_without_worker)
@@ -228,13 +228,13 @@ class AnimaClient(ShardedClient):
 
     async def on_ready(self) -> None:
         """All servers are known by now, including unavailable ones."""
-        await self._look_at_servers(*self.shards)
+        await self._check_servers(*self.shards)
 
     async def on_shard_ready(self, shard_id: int) -> None:
         if self.is_ready():  # a shard that had to start a new session; before that `on_ready` checks all of them
-            await self._look_at_servers(shard_id)
+            await self._check_servers(shard_id)
 
-    async def _look_at_servers(self, *shard_ids: int) -> None:
+    async def _check_servers(self, *shard_ids: int) -> None:
         """What changed in the servers of some shards while they were not connected."""
         server_ids = {guild_id for shard_id in shard_ids for guild_id in self.server_ids(shard_id)}
         await self.moderation.drop_of_missing_servers(server_ids, lambda guild_id: self.shard_of(guild_id) in shard_ids)
@@ -420,5 +420,5 @@ class AnimaClient(ShardedClient):
 def _log_end(job: Job) -> None:
     """Without its reason, which may quote the prompt."""
     if job.finished_at is not None:
-        with logs.about(job.id):
+        with logs.job_log_context(job.id):
             logger.info("%s after %.1f s", job.state.value, (job.finished_at - job.queued_at).total_seconds())

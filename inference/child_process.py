@@ -34,7 +34,7 @@ def send_in_thread(connection: Connection, message: object, name: str) -> thread
     return thread
 
 
-def leave_signals_to_the_parent() -> None:
+def ignore_signals() -> None:
     """In a child, which ends when the pipe closes: Ctrl-C goes to every process of a console."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", None)):  # SIGBREAK: on Windows
         if number is not None:
@@ -58,7 +58,7 @@ NTSTATUS = {
 }
 
 
-def how_it_ended(code: int | None, platform: str = sys.platform, what: str = "engine") -> str:
+def exit_reason(code: int | None, platform: str = sys.platform, what: str = "engine") -> str:
     """How the process of `what` ended by its exit code, in a sentence.
 
     A negative one is a signal's number on POSIX. On Windows there are none: multiprocessing has -15 for a process that

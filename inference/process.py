@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from inference.child_process import (
     CONNECTION_LOST,
     EXIT_GRACE,
-    how_it_ended,
-    leave_signals_to_the_parent,
+    exit_reason,
+    ignore_signals,
     pipe,
     send_in_thread,
 )
@@ -239,7 +239,7 @@ class EngineProcess:
             code = self._process.exitcode
         if self._was_killed:
             return EngineDied("The engine's process was stopped.")
-        return EngineDied(how_it_ended(code))
+        return EngineDied(exit_reason(code))
 
 
 def load_engine(
@@ -324,7 +324,7 @@ class _Step:
 def _serve(load: Callable[[], LoadedEngine | RelayedEngine], connection: Connection) -> None:
     """The engine's side: load, then generate what is requested until the other end closes."""
     set_up_environment()
-    leave_signals_to_the_parent()
+    ignore_signals()
     try:
         engine = load()
         description = _describe(engine)

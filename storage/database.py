@@ -18,9 +18,9 @@ from storage.backend.postgresql import (
     create_schema,
     examine_server,
     lacks_right,
-    patient_postgresql_engine,
     postgresql_engine,
     schema_of,
+    unlimited_postgresql_engine,
 )
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
@@ -75,15 +75,15 @@ class Database:
         *,
         lock: FileLock | None = None,
         timeouts: DatabaseTimeouts | None = None,
-        patient: AsyncEngine | None = None,
+        unlimited: AsyncEngine | None = None,
         claiming: AsyncEngine | None = None,
     ) -> None:
-        """`patient`: an engine without a limit on statements, if `engine` has one.
+        """`unlimited`: an engine without a limit on statements, if `engine` has one.
 
         `claiming`: one for the claim, which must not be lost because all connections of `engine` are busy.
         """
         self._engine = engine
-        self._patient = patient or engine
+        self._unlimited = unlimited or engine
         #: Without the password.
         self.address = engine.url.set(drivername=engine.url.get_backend_name()).render_as_string()
         self.transactions = Transactions(engine, timeouts)
@@ -126,7 +126,7 @@ class Database:
             database = cls._open_postgresql(url, clock, timeouts or DatabaseTimeouts())
         database.address = url.render_as_string()
         try:
-            async with database.patient_transactions().writing(alone_with="migrations") as connection:
+            async with database.unlimited_transactions().writing(alone_with="migrations") as connection:
                 if not database.transactions.on_sqlite:
                     await examine_server(connection)
                     if (schema := schema_of(url)) is not None:
@@ -160,13 +160,15 @@ class Database:
 
     @classmethod
     def _open_postgresql(cls, url: URL, clock: Clock, timeouts: DatabaseTimeouts) -> "Database":
-        engine, patient = postgresql_engine(url, timeouts), patient_postgresql_engine(url, timeouts)
+        engine, unlimited = postgresql_engine(url, timeouts), unlimited_postgresql_engine(url, timeouts)
         claiming = postgresql_engine(url, timeouts, kept=1, more=1)
-        return cls(engine, clock, timeouts=timeouts, patient=patient, claiming=claiming)
+        return cls(engine, clock, timeouts=timeouts, unlimited=unlimited, claiming=claiming)
 
-    def patient_transactions(self) -> Transactions:
+    def unlimited_transactions(self) -> Transactions:
         """Those of work that may take minutes: no statement is given up because it takes long."""
-        return self.transactions if self._patient is self._engine else Transactions(self._patient, with_tokens=False)
+        return (
+            self.transactions if self._unlimited is self._engine else Transactions(self._unlimited, with_tokens=False)
+        )
 
     async def lock(self) -> bool:
         """Claim this database for one bot. False: another process has it, and this one should stop.
@@ -183,4 +185,4 @@ class Database:
         await self._claims.close()
         await self._claiming.dispose()
         await self._engine.dispose()
-        await self._patient.dispose()
+        await self._unlimited.dispose()

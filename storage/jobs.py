@@ -105,7 +105,7 @@ class Jobs:
                     await forget_unanswered(connection, new.interaction_id)
                     return AlreadyAccepted(known)
                 if replaces is not None:
-                    replaced = await self._give_way(connection, replaces, new.user_id, now)
+                    replaced = await self._cancel_replaced(connection, replaces, new.user_id, now)
                 await _check(connection, account, allowance, new.cost, now)
                 job = await _write(connection, new, now)
                 await quotas.reserve(connection, job.id, account, job.cost, now)
@@ -119,7 +119,9 @@ class Jobs:
         self._notify_watchers(replaced)
         return Accepted(job)
 
-    async def _give_way(self, connection: AsyncConnection, job_id: int, user_id: int, now: datetime) -> Job | None:
+    async def _cancel_replaced(
+        self, connection: AsyncConnection, job_id: int, user_id: int, now: datetime
+    ) -> Job | None:
         """Cancel a queued job of a user for another one. Returns it; None if it is not queued any more."""
         which = (jobs.c.id == job_id) & (jobs.c.user_id == user_id) & (jobs.c.state == JobState.QUEUED)
         if not await self._change(connection, which, JobState.CANCELLED, finished_at=now, ended_by=user_id):

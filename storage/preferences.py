@@ -15,10 +15,10 @@ from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import drafts, preferences, presets
 
 #: Presets of one user: as many as Discord shows in one select.
-PRESETS_EACH = 25
+MAX_PRESETS = 25
 
 #: How many drafts a user may have of each form, and how long they are kept.
-DRAFTS_EACH = 5
+MAX_DRAFTS = 5
 DRAFT_LIFETIME = timedelta(days=1)
 
 
@@ -94,7 +94,7 @@ class Preferences:
         async with self._transactions.writing(alone_with=f"preferences {user_id}") as connection:
             await connection.execute(delete(presets).where(presets.c.user_id == user_id, presets.c.name == name))
             others = await connection.scalar(select(func.count()).where(presets.c.user_id == user_id))
-            if others is not None and others >= PRESETS_EACH:
+            if others is not None and others >= MAX_PRESETS:
                 raise TooManyPresets(f"There are {others} presets already; delete one before saving “{name}”.")
             await connection.execute(
                 insert(presets).values(user_id=user_id, name=name, options=options, changed_at=self._clock())
@@ -120,7 +120,7 @@ class Preferences:
                 insert(drafts).values(user_id=user_id, form=form, fields=fields, saved_at=now).returning(drafts.c.id)
             )
             draft_id: int = saved.scalar_one()
-            newest = select(drafts.c.id).where(*of_form).order_by(drafts.c.id.desc()).limit(DRAFTS_EACH)
+            newest = select(drafts.c.id).where(*of_form).order_by(drafts.c.id.desc()).limit(MAX_DRAFTS)
             await connection.execute(delete(drafts).where(*of_form, drafts.c.id.not_in(newest)))
             await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
             return draft_id

@@ -79,12 +79,12 @@ def benchmark(options: argparse.Namespace) -> None:
 
 def _draw(file: Path, folder: Path) -> None:
     from inference.benchmark.charts.bars import draw_bars
-    from inference.benchmark.charts.roof import draw_roof
+    from inference.benchmark.charts.roofline import draw_roofline
     from inference.benchmark.figures import read_json
 
     measured = read_json(file)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in (("bars", draw_bars), ("roofline", draw_roof)):
+    for name, draw in (("bars", draw_bars), ("roofline", draw_roofline)):
         chart = folder / f"{file.stem}-{name}.svg"
         chart.write_text(draw(measured), encoding="utf-8")
         print(chart)

@@ -128,7 +128,7 @@ def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[Check
         yield problem(str(error))
         return
     yield ok(f"the head at {address} answers, accepts the token, and runs the same version, {code_version()}")
-    for version, count in found.strangers.items():
+    for version, count in found.other_versions.items():
         text = f"{count} engines run {version} and are not used. Install the same version there."
         yield warning(text)
     if not found.engines:

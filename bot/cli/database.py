@@ -84,9 +84,9 @@ def check_database(address: str) -> Iterator[CheckResult]:
 
 
 def _sqlite(file: Path) -> Iterator[CheckResult]:
-    from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, on_a_share, synced
+    from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, is_on_network_share, synced
 
-    if on_a_share(file):
+    if is_on_network_share(file):
         yield problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
         return
     if (sentence := synced(file.absolute())) is not None:

@@ -33,7 +33,7 @@ MIN_FREE_DISK = 2e9
 MIN_FREE_MEMORY = 2e9
 
 SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy")
-SHOWN_KEYS = 3
+MAX_KEYS_SHOWN = 3
 TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 DISCORD_TIMEOUT = 10.0
 
@@ -302,11 +302,11 @@ def _kind(native: NativeSettings) -> str:
 
 def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResult]:
     """A line for each file of the folder: what it is, and whether and why it is used."""
-    from inference.weights.checkpoint import unfitting
+    from inference.weights.checkpoint import mismatches
     from inference.weights.inventory import KINDS, weights_files
 
     reasons = _reasons(used) if used is not None else {}
-    faults = unfitting(used) if used is not None else {}
+    faults = mismatches(used) if used is not None else {}
     choices = _choices(used) if used is not None else {}
     for file in weights_files(models):
         name, size = file.path.name, file_size(file.size)
@@ -420,8 +420,8 @@ def _loras(files: ModelFiles) -> Iterator[CheckResult]:
         if lora.fault is not None:
             yield warning(lora.fault)
         elif lora.unmatched:
-            shown = ", ".join(lora.unmatched[:SHOWN_KEYS])
-            more = f" and {len(lora.unmatched) - SHOWN_KEYS} more" if len(lora.unmatched) > SHOWN_KEYS else ""
+            shown = ", ".join(lora.unmatched[:MAX_KEYS_SHOWN])
+            more = f" and {len(lora.unmatched) - MAX_KEYS_SHOWN} more" if len(lora.unmatched) > MAX_KEYS_SHOWN else ""
             yield warning(f"LoRA {lora.name}: these keys match no layer and have no effect: {shown}{more}.")
         else:
             whole.append(lora.name)

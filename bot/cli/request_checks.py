@@ -12,7 +12,7 @@ from inference import GenerationRequest, InvalidRequest
 from inference.weights.lora_files import LORA_FOLDER, lora_name, lora_names
 
 #: Fields whose values depend on each other and are checked together; every other one is checked by itself.
-TOGETHER = (
+DEPENDENT_FIELDS = (
     frozenset({"image", "mask", "denoise"}),
     frozenset({"variation_seed", "variation_strength"}),
     frozenset({"scheduler", "beta"}),
@@ -45,10 +45,10 @@ def ensure_writable(folder: Path) -> None:
 
 def _groups(names: Iterable[str]) -> Iterator[frozenset[str]]:
     left = set(names)
-    for group in TOGETHER:
+    for group in DEPENDENT_FIELDS:
         if group & left:
             yield group
-    yield from (frozenset({name}) for name in sorted(left - frozenset().union(*TOGETHER)))
+    yield from (frozenset({name}) for name in sorted(left - frozenset().union(*DEPENDENT_FIELDS)))
 
 
 def _complaint(check: Callable[[], None]) -> list[str]:

@@ -16,7 +16,7 @@ def prepare_process() -> None:
         trust_the_systems_certificates()
     allow_open_files()
     for stream in (sys.stdout, sys.stderr):
-        never_fail(stream)
+        escape_unencodable(stream)
 
 
 def allow_open_files() -> None:
@@ -47,7 +47,7 @@ def trust_the_systems_certificates() -> None:
     truststore.inject_into_ssl()
 
 
-def never_fail(stream: object) -> None:
+def escape_unencodable(stream: object) -> None:
     """Have a stream write `\\u732b` for what its encoding lacks, such as cp1252 or cp932 in files and pipes on Windows.
 
     The encoding stays, because it is what programs there expect. A stream is None in services without a console.

@@ -31,7 +31,7 @@ from inference.metadata import Parameters
 logger = logging.getLogger(__name__)
 
 #: The rest is for what stands around the prompts.
-TEXT_SHOWN = MAX_CONTENT_LENGTH - 200
+MAX_TEXT_SHOWN = MAX_CONTENT_LENGTH - 200
 
 NO_JOB = N_("There is nothing to cancel in that message.")
 
@@ -71,7 +71,7 @@ async def _described(client: discord.Client, image: AttachedImage) -> tuple[str,
 
 def _answer(images: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
     """What to say; where prompts had to be cut, all of it in a file as well."""
-    room = TEXT_SHOWN // len(images)
+    room = MAX_TEXT_SHOWN // len(images)
     parts = [_format_entry(name, found, room) for name, found in images]
     content = "\n\n".join(part for part, _ in parts)
     if not any(was_cut for _, was_cut in parts):

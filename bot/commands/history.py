@@ -34,7 +34,7 @@ from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.messages.replies import reply_privately
 from bot.prompting import expand, without_prefix
 from bot.text.discord_clock import time_mention
-from bot.text.markdown import WORDLESS, blockquote, inline, truncate
+from bot.text.markdown import NO_PROMPT, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from storage.images import Image, ImagePage
 from storage.jobs import Job
@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 IMAGES_PER_PAGE = 5
 #: They have to fit into the custom_id of a button, beside the cursor.
 MAX_WORDS_LENGTH = 50
-PROMPT_IN_LIST = 200
-PROMPT_SHOWN = 1200
+MAX_PROMPT_IN_LIST = 200
+MAX_PROMPT_SHOWN = 1200
 
 DELETED = N_("Deleted.")
 DELETED_HERE = N_("Removed from your history. I can't delete its message, so please delete it yourself.")
@@ -224,7 +224,7 @@ async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> S
 def _select(entries: Sequence[HistoryEntry]) -> ui.Select[Any]:
     options = [
         discord.SelectOption(
-            label=truncate(" ".join(each.prompt.split()), MAX_CHOICE_LENGTH) or say(WORDLESS),
+            label=truncate(" ".join(each.prompt.split()), MAX_CHOICE_LENGTH) or say(NO_PROMPT),
             value=str(each.image.id),
             description=f"{_seed(each.image)}, {each.image.created_at:%Y-%m-%d}",
         )
@@ -291,7 +291,7 @@ async def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
         notes.append(say("only visible to you"))
     elif not await _fits_here(interaction, image):
         notes.append(say("from an age-restricted channel"))
-    return f"{inline(entry.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
+    return f"{inline(entry.prompt, MAX_PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
 
 
 async def _show(interaction: AnimaInteraction, image_id: int) -> None:
@@ -300,7 +300,7 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
         return
     entry = await HistoryEntry.of(interaction.client, image)
-    view = StaticLayout(ui.TextDisplay(f"{blockquote(entry.prompt, PROMPT_SHOWN)}\n-# {_settings(entry)}"))
+    view = StaticLayout(ui.TextDisplay(f"{blockquote(entry.prompt, MAX_PROMPT_SHOWN)}\n-# {_settings(entry)}"))
     address = (await _addresses(interaction, [entry])).get(image.id)
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=image.spoiler)))
@@ -351,7 +351,7 @@ def _question(image: Image, together: int) -> str:
     else:
         others = together - 1
         question = say_plural(*DELETE_TOGETHER, others, others=others, channel=channel)
-    return f"{blockquote(image.prompt, PROMPT_IN_LIST)}\n{question}"
+    return f"{blockquote(image.prompt, MAX_PROMPT_IN_LIST)}\n{question}"
 
 
 async def _delete(client: AnimaClient, image: Image) -> str:

@@ -20,8 +20,8 @@ from bot.text.translation import say, say_plural
 from storage.jobs import Job
 from storage.schema import JobState
 
-JOBS_SHOWN = 9
-PROMPT_SHOWN = 100
+MAX_JOBS_SHOWN = 9
+MAX_PROMPT_SHOWN = 100
 
 
 @app_commands.command(description="See the queue and your place in it, or cancel your jobs", extras=OPEN_TO_BLOCKED)
@@ -57,11 +57,11 @@ async def _overview(interaction: AnimaInteraction, outcome: str = "") -> StaticL
     lines = [outcome, _totals(waiting, in_hand)]
     if not mine and (waiting or in_hand):
         lines.append(say("You have no jobs in the queue."))
-    if len(mine) > JOBS_SHOWN:
-        lines.append(say("Showing the first {shown} of your {jobs} jobs.", jobs=len(mine), shown=JOBS_SHOWN))
+    if len(mine) > MAX_JOBS_SHOWN:
+        lines.append(say("Showing the first {shown} of your {jobs} jobs.", jobs=len(mine), shown=MAX_JOBS_SHOWN))
     view = StaticLayout(ui.TextDisplay("\n".join(line for line in lines if line)))
-    for job in mine[:JOBS_SHOWN]:
-        words = f"**{inline(job.prompt, PROMPT_SHOWN)}**\n-# {await _kind(client, job)} · {_status(client, job)}"
+    for job in mine[:MAX_JOBS_SHOWN]:
+        words = f"**{inline(job.prompt, MAX_PROMPT_SHOWN)}**\n-# {await _kind(client, job)} · {_status(client, job)}"
         view.add_item(ui.Section(words, accessory=_cancel_button(job.id)))
     look_again: ui.Button[Any] = ui.Button(label=say("Refresh"), emoji="🔄", custom_id="anima:queue")
     return view.add_item(ui.ActionRow(look_again))

@@ -32,7 +32,7 @@ from bot.messages.replies import (
     refused_form,
     reply_privately,
 )
-from bot.ops.logs import about
+from bot.ops.logs import job_log_context
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
 from bot.text.translation import N_, say
@@ -46,9 +46,9 @@ logger = logging.getLogger(__name__)
 AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 
 #: Seconds for another bot with the same token to answer, if that one draws now. Discord waits for three.
-OTHER_BOT_FIRST = 1.0
+OTHER_BOT_TIMEOUT = 1.0
 #: By how much the times in two of Discord's ids may differ because of its own clocks.
-SNOWFLAKES_DIFFER = timedelta(seconds=5)
+SNOWFLAKE_SKEW = timedelta(seconds=5)
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
 
@@ -87,7 +87,7 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
 
     async def callback(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
-        with about(*([] if self.job_id is None else [self.job_id])):
+        with job_log_context(*([] if self.job_id is None else [self.job_id])):
             try:
                 interaction.client.begin(interaction)
                 if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
@@ -252,7 +252,7 @@ async def is_of_another(interaction: AnimaInteraction, job: Job) -> bool:
     if message is None:
         return False
     made, asked = (discord.utils.snowflake_time(id) for id in (message.id, job.interaction_id))
-    if made + SNOWFLAKES_DIFFER < asked:
+    if made + SNOWFLAKE_SKEW < asked:
         return True
     request = message.interaction_metadata
     if request is None or message.flags.ephemeral or request.id == job.interaction_id:
@@ -313,7 +313,7 @@ async def report_error(interaction: AnimaInteraction, what: str, error: Exceptio
         logger.error("%s, interaction %d, went wrong", what, interaction.id, exc_info=error)
         sentence = say(INTERNAL_ERROR, id=f"`{interaction.id}`")
     if isinstance(error, ClaimLost) or not is_ours(interaction):
-        await asyncio.sleep(OTHER_BOT_FIRST)
+        await asyncio.sleep(OTHER_BOT_TIMEOUT)
         if await _is_taken_over(interaction):
             interaction.client.acknowledgements.leave(interaction)
             return

@@ -11,7 +11,7 @@ from bot.components.base import AnimaInteraction
 from bot.components.moderation.permission import may_moderate
 from bot.generation.spec import JobSpec
 from bot.jobs.delivery.outbox import retry
-from bot.jobs.delivery.refusals import may_pass
+from bot.jobs.delivery.refusals import is_temporary
 from bot.text.translation import say
 from storage.jobs import LIVE, Job
 
@@ -66,7 +66,7 @@ async def _delete_by_token(client: AnimaClient, job: Job, message_id: int) -> bo
         return False
     webhook = discord.Webhook.partial(client.application_id, job.interaction_token, client=client)
     try:
-        await retry(lambda: webhook.delete_message(message_id), may_pass)
+        await retry(lambda: webhook.delete_message(message_id), is_temporary)
     except discord.HTTPException as error:
         logger.info("message %d could not be deleted by its interaction's token (%s)", message_id, error)
         return False
@@ -80,7 +80,7 @@ async def delete_message(client: discord.Client, channel_id: int, message_id: in
     """
     message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
     try:
-        await retry(message.delete, may_pass)
+        await retry(message.delete, is_temporary)
     except discord.NotFound:
         return True
     except discord.HTTPException as error:

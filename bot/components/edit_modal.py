@@ -22,8 +22,8 @@ from bot.generation.sizes import SIZE, Size, to_multiple
 from bot.generation.spec import JobImage
 from bot.generation.typed.command import parse_seed
 from bot.generation.typed.loras import parse_loras
-from bot.generation.typed.mistakes import describe_ranges
 from bot.generation.typed.models import models_meant, the_only
+from bot.generation.typed.validation_errors import describe_ranges
 from bot.generation.values import Loras, offered
 from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.engines import ModelUnavailable

@@ -21,11 +21,11 @@ from bot.text.markdown import blockquote, inline, truncate
 from bot.text.translation import say, say_plural
 
 #: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
-PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
+MAX_PROMPT_SHOWN, MAX_NEGATIVE_SHOWN = 1800, 900
 #: Characters for notes about what could not be applied.
-NOTES_SHOWN = 600
+MAX_NOTES_SHOWN = 600
 #: Characters for the trigger words of LoRAs.
-TRIGGERS_SHOWN = 500
+MAX_TRIGGERS_SHOWN = 500
 #: Characters for line breaks and markup.
 ROOM_FOR_LABELS = 50
 PROMPTS_FILE = "prompt.txt"
@@ -57,7 +57,7 @@ def _prompts(recipe: Recipe, room: int) -> tuple[list[str], bool]:
     """The prompts in at most `room` characters, formatted, and whether they are complete."""
     negative = recipe.negative_prompt if recipe.cfg_scale != 1 or recipe.uses_nag else ""
     for divisor in (1, 2, 4, 8, 16):
-        longest, longest_negative = PROMPT_SHOWN // divisor, NEGATIVE_SHOWN // divisor
+        longest, longest_negative = MAX_PROMPT_SHOWN // divisor, MAX_NEGATIVE_SHOWN // divisor
         lines = [blockquote(recipe.prompt, longest)]
         if negative:
             lines += [say("Negative prompt:"), blockquote(negative, longest_negative)]
@@ -76,7 +76,7 @@ async def _trigger_words(interaction: AnimaInteraction, recipe: Recipe) -> list[
     """Those that the files of its LoRAs name, as they are now."""
     facts = await interaction.client.model_info.lora_facts([name for name, _ in recipe.loras])
     words = ", ".join(each.triggers for each in facts.values() if each.triggers)
-    return [f"**{say('Trigger words')}** {inline(words, TRIGGERS_SHOWN)}"] if words else []
+    return [f"**{say('Trigger words')}** {inline(words, MAX_TRIGGERS_SHOWN)}"] if words else []
 
 
 async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
@@ -84,7 +84,7 @@ async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
     images = {each.index: each for each in await interaction.client.database.images.of_job(image.job.id)}
     found = images.get(image.index) or images.get(0)
     text = "\n".join(map(word_note, found.notes)) if found is not None else ""
-    return [inline(note, NOTES_SHOWN) for note in truncate(text, NOTES_SHOWN).splitlines()]
+    return [inline(note, MAX_NOTES_SHOWN) for note in truncate(text, MAX_NOTES_SHOWN).splitlines()]
 
 
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:

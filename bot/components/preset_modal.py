@@ -15,7 +15,7 @@ from bot.generation.spec import JobImage
 from bot.messages.replies import Loading, note_loading, reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
-from storage.preferences import PRESETS_EACH, TooManyPresets
+from storage.preferences import MAX_PRESETS, TooManyPresets
 
 LOST = N_("This picture's settings are no longer saved, so no preset was made.")
 NO_NAME = N_("Nothing was saved. A preset's name must have 1 to {longest} characters.")
@@ -74,5 +74,5 @@ async def save(interaction: AnimaInteraction, typed: str, options: Options) -> s
     try:
         await preferences.save_preset(interaction.user.id, name, options.as_json())
     except TooManyPresets as error:
-        raise InvalidForm(say(TOO_MANY, most=PRESETS_EACH)) from error
+        raise InvalidForm(say(TOO_MANY, most=MAX_PRESETS)) from error
     return say(REPLACED if replaces else SAVED, name=inline(name, MAX_NAME_LENGTH))

@@ -31,7 +31,7 @@ MAX_WORDS_LENGTH = 200
 #: How many models are compared if none are named.
 USUAL_MODELS = 4
 #: Characters of typed words and names that a sentence repeats.
-NAMED = 60
+MAX_QUOTED_LENGTH = 60
 
 UNKNOWN_NAME = N_("There is no {axis} called “{name}”. There are: {names}.")
 NO_NUMBER = N_("“{value}” can't be used for {axis}. Give numbers separated by commas, such as {example}.")
@@ -238,10 +238,10 @@ def set_weight(prompt: str, words: str, weight: float) -> str:
 
     result = _occurrences(words).sub(with_weight, prompt)
     if not found:
-        raise InvalidComparison(say(NOT_IN_PROMPT, words=inline(words, NAMED)))
+        raise InvalidComparison(say(NOT_IN_PROMPT, words=inline(words, MAX_QUOTED_LENGTH)))
     segments = parse_weights(result)
     if any(segments.count((text, weight)) < found.count(text) for text in found):
-        raise InvalidComparison(say(BRACKETS, words=inline(words, NAMED)))
+        raise InvalidComparison(say(BRACKETS, words=inline(words, MAX_QUOTED_LENGTH)))
     return result
 
 
@@ -375,13 +375,15 @@ def _value(what: AxisKind, text: str, known: _Known) -> Value:
     names = known.names(what)
     if names:
         if _name(text) not in names:
-            unknown = say(UNKNOWN_NAME, axis=axis_name(what), name=inline(text, NAMED), names=", ".join(names))
+            unknown = say(
+                UNKNOWN_NAME, axis=axis_name(what), name=inline(text, MAX_QUOTED_LENGTH), names=", ".join(names)
+            )
             raise InvalidComparison(unknown)
         return _name(text)
     whole = what is AxisKind.STEPS
     if not re.fullmatch(r"\d{1,5}" if whole else r"[-+]?(\d{1,5}(\.\d{0,3})?|\.\d{1,3})", text, re.ASCII):
         example = ", ".join(_written(value) for value in _usual_values(what, known))
-        value = inline(text, NAMED)
+        value = inline(text, MAX_QUOTED_LENGTH)
         raise InvalidComparison(
             say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=axis_name(what), example=example)
         )

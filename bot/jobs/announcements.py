@@ -15,7 +15,7 @@ import aiohttp
 import discord
 
 from bot.jobs.delivery.outbox import retry, retry_storage
-from bot.jobs.delivery.refusals import may_pass
+from bot.jobs.delivery.refusals import is_temporary
 from bot.jobs.log_channels import LogChannel, can_post, log_channel
 from bot.jobs.servers.lookup import ServerLookup
 from bot.ops.background import BackgroundTasks
@@ -106,7 +106,7 @@ class Announcements:
             logger.info("announcement: server %d has no channel where it may be posted", guild_id)
             return False
         try:
-            await retry(partial(channel.send, text, nonce=f"{number % 10_000}-{guild_id}"), may_pass)
+            await retry(partial(channel.send, text, nonce=f"{number % 10_000}-{guild_id}"), is_temporary)
         except discord.HTTPException as error:
             logger.info("announcement: server %d refused it: %s", guild_id, error)
             return False

@@ -10,7 +10,7 @@ from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.ops.background import BackgroundTasks
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.text.languages import speaking
 from storage.jobs import Job, Jobs
 from storage.schema import JobState
@@ -28,7 +28,7 @@ class Cancellation:
         self._delivery = delivery
         self._tasks = BackgroundTasks()
 
-    @about_its_job
+    @with_job_log_context
     async def cancel(self, job: Job, by: int) -> bool:
         """Cancel a job at any time before it is delivered, with a refund. False: it had ended already.
 
@@ -42,7 +42,7 @@ class Cancellation:
         await self._jobs.mark_notified(job.id)
         return True
 
-    @about_its_job
+    @with_job_log_context
     async def replaced(self, job: Job) -> None:
         """Show in a job's message that it is cancelled, if another job of its user has taken its place."""
         now = await self._jobs.get(job.id)
@@ -50,7 +50,7 @@ class Cancellation:
             await self.withdraw(job)
             await self._jobs.mark_notified(job.id)
 
-    @about_its_job
+    @with_job_log_context
     async def withdraw(self, job: Job, *, by_moderator: bool = False) -> None:
         """Stop the work on a job that has ended in the database, and say so in its message."""
         await self._workers.cancel(job.id)
@@ -63,7 +63,7 @@ class Cancellation:
         for job in await retry_storage(lambda: self._jobs.live_in_messages(message_ids)):
             self.message_deleted_later(job)
 
-    @about_its_job
+    @with_job_log_context
     async def message_deleted(self, job: Job) -> None:
         """Nothing more is posted for the job, not even that it was cancelled."""
         if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):

@@ -35,7 +35,7 @@ MAX_DOUBLINGS = 30
 #: Seconds between two checks of an idle engine.
 CHECK_INTERVAL = 1.0
 #: Seconds before an engine that does not end is stopped again.
-STOP_AGAIN_AFTER = 1.0
+STOP_RETRY_INTERVAL = 1.0
 #: Batches in a row that an engine may fail at before it is restarted: an error of a GPU may stay in its process.
 MAX_FAILED_BATCHES = 2
 #: What ANIMA_DEVICE says for every GPU of the machine.
@@ -122,7 +122,7 @@ class SupervisedEngine:
         return max(0, self._client.starts - 1)
 
     @property
-    def models_at_hand(self) -> frozenset[str] | None:
+    def models_on_device(self) -> frozenset[str] | None:
         """The models on the device, as requests name them; None where the engine does not say.
 
         The default one, with which every engine starts, has an empty name too.
@@ -194,7 +194,7 @@ class SupervisedEngine:
             await asyncio.wait([self._call], timeout=grace)
         await self._in_thread(self._client.stop)
         while self._call is not None and not self._call.done():
-            await asyncio.wait([self._call], timeout=STOP_AGAIN_AFTER)
+            await asyncio.wait([self._call], timeout=STOP_RETRY_INTERVAL)
             await self._in_thread(self._client.stop)  # the call may have started only now
 
     async def _rest(self, seconds: float) -> None:

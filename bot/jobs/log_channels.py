@@ -20,7 +20,7 @@ import discord
 from discord import ui
 
 from bot.jobs.delivery.outbox import retry
-from bot.jobs.delivery.refusals import CONTENT_BLOCKED, may_pass
+from bot.jobs.delivery.refusals import CONTENT_BLOCKED, is_temporary
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.buttons import report_row
 from bot.messages.fit import length
@@ -179,7 +179,7 @@ async def _send(channel: LogChannel, view: StaticLayout, nonce: str) -> None:
     send = partial(channel.send, view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
     try:
         async with asyncio.timeout(RETRY_TIMEOUT):
-            await retry(send, may_pass)
+            await retry(send, is_temporary)
     except TimeoutError:
         raise ConnectionError("Discord could not be reached.") from None
 

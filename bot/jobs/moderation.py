@@ -21,7 +21,7 @@ from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.messages import log_entries
 from bot.ops.background import BackgroundTasks
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.rules.policy import PolicyRefusal
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.languages import speaking
@@ -34,7 +34,7 @@ from storage.servers import EVERYWHERE
 logger = logging.getLogger(__name__)
 
 #: How many messages are edited at the same time when many jobs end together.
-EDITS_AT_A_TIME = 5
+EDIT_BATCH_SIZE = 5
 #: What a pause cancels. What is being drawn or posted continues.
 WAITING = (JobState.QUEUED,)
 #: The same before a start: what was being drawn then would be queued again.
@@ -192,7 +192,7 @@ class Moderation:
         for some in _in_groups(ended):
             await asyncio.gather(*map(self._show_removal, some))
 
-    @about_its_job
+    @with_job_log_context
     async def _show_removal(self, job: Job) -> None:
         await self._workers.cancel(job.id)
         with speaking(messages.message_locale(job)):
@@ -202,5 +202,5 @@ class Moderation:
 
 
 def _in_groups(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
-    for first in range(0, len(jobs), EDITS_AT_A_TIME):
-        yield jobs[first : first + EDITS_AT_A_TIME]
+    for first in range(0, len(jobs), EDIT_BATCH_SIZE):
+        yield jobs[first : first + EDIT_BATCH_SIZE]

@@ -41,8 +41,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from math import exp2, isfinite
 
-from bot.jobs.fairness.line import UserLine
 from bot.jobs.fairness.price import MICRO, credits_for, micro, price
+from bot.jobs.fairness.user_queue import UserQueue
 
 #: How many users' lines are examined for one position. If more are ahead, every n-th in turn order stands for n.
 #:
@@ -146,7 +146,7 @@ class FairQueue:
         self._virtual_time = 0
         self._latest_start = 0
         self._requests: list[_Request] = []  # idle consumers, the latest first
-        self._handing_out: asyncio.Handle | None = None
+        self._dispatching: asyncio.Handle | None = None
         self._closed = False
 
     def restore_usage(self, lately: Mapping[int, float]) -> None:
@@ -168,7 +168,7 @@ class FairQueue:
         """
         request = _Request(consumer)
         self._requests.insert(0, request)
-        self._hand_out()
+        self._dispatch()
         try:
             await request.answered.wait()
         except asyncio.CancelledError:
@@ -184,7 +184,7 @@ class FairQueue:
         """As `take`, but empty if nothing waits."""
         request = _Request(consumer)
         self._requests.insert(0, request)
-        self._hand_out()
+        self._dispatch()
         if request in self._requests:
             self._requests.remove(request)
         return request.batch
@@ -267,22 +267,22 @@ class FairQueue:
     def close(self) -> None:
         """`take` returns nothing more. Queued jobs stay, in the database too."""
         self._closed = True
-        self._hand_out()
+        self._dispatch()
 
     def clear(self) -> None:
         """Forget all waiting jobs, for instance because another bot has taken the database over."""
         for job_id in list(self._waiting):
             self.remove(job_id)
 
-    def _hand_out_soon(self) -> None:
+    def _dispatch_soon(self) -> None:
         """Soon, not at once: jobs that are put at the same time may share the batch."""
-        if self._requests and self._handing_out is None:
-            self._handing_out = asyncio.get_running_loop().call_soon(self._hand_out)
+        if self._requests and self._dispatching is None:
+            self._dispatching = asyncio.get_running_loop().call_soon(self._dispatch)
 
-    def _hand_out(self) -> None:
-        if self._handing_out is not None:
-            self._handing_out.cancel()
-            self._handing_out = None
+    def _dispatch(self) -> None:
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+            self._dispatching = None
         if self._closed:
             for request in self._requests:
                 request.answered.set()
@@ -356,7 +356,7 @@ class FairQueue:
         self._waiting[waiting.job_id] = waiting
         user.line.insert(waiting.job_id, micro(waiting.cost))
         self._rank(user)
-        self._hand_out_soon()
+        self._dispatch_soon()
 
     def _rank(self, user: "_User") -> None:
         """Moves a user whose first job or start has changed to the right place in the order."""
@@ -410,7 +410,7 @@ class _User:
         self.usage = usage
         self.used_at = now
         self.half_life = half_life
-        self.line = UserLine()
+        self.line = UserQueue()
         self.turn: _Turn | None = None
         self.passed_over_until = _NEVER  # the start and job that their jobs were last passed over for
 

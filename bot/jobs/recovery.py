@@ -12,7 +12,7 @@ from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import HALF_LIFE, FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from storage.database import Database
 from storage.jobs import Job
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 #: A steady user's use in this time is as much as a queue with HALF_LIFE would still remember.
 RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
 #: Times that a job is started, restarts included, before it is assumed to crash the bot.
-MAX_BEGINNINGS = 5
+MAX_STARTS = 5
 
 
 class Recovery:
@@ -54,10 +54,10 @@ class Recovery:
             usage[job.user_id] = usage.get(job.user_id, 0.0) - job.cost
         return {user_id: credits for user_id, credits in usage.items() if credits > 0}
 
-    @about_its_job
+    @with_job_log_context
     async def _requeue(self, job: Job) -> None:
         """Continue a job, unless that is impossible."""
-        if job.attempts >= MAX_BEGINNINGS:
+        if job.attempts >= MAX_STARTS:
             await self._outbox.fail(job, messages.ENGINE_LOST)
             return
         try:
@@ -68,4 +68,4 @@ class Recovery:
             return
         if job.id not in self._queue:  # else it was accepted this moment
             self._queue.put(entry)
-        self._status.waits(job, at_once=False)
+        self._status.note_queued(job, at_once=False)

@@ -32,8 +32,8 @@ from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.redraw.area import Area
 from bot.generation.source_image import redraws_nothing, size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
-from bot.generation.typed.mistakes import describe_mistakes
-from bot.jobs.acknowledgement.known import KnownAnswers
+from bot.generation.typed.validation_errors import describe_validation_errors
+from bot.jobs.acknowledgement.answer_cache import AnswerCache
 from bot.jobs.acknowledgement.origin import Interaction, Origin
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.delivery.progress import StatusMessages
@@ -46,7 +46,7 @@ from bot.messages.layout import StaticLayout
 from bot.messages.limits import TOKEN_LIFETIME
 from bot.messages.replies import refused_form, reply_privately, send_followup
 from bot.messages.trigger_words import missing_trigger_words, trigger_words_layout
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.prompting import TagIndex
 from bot.rules.policy import (
     ChannelContext,
@@ -62,7 +62,7 @@ from bot.rules.policy import (
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
 from bot.text.discord_clock import discord_clock
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from storage.backend.transactions import StorageUnavailable
@@ -74,7 +74,7 @@ from storage.quotas import Account
 logger = logging.getLogger(__name__)
 
 #: Seconds that notes and hints wait for a job's message to show something, if Discord does not take its first edits.
-FIRST_WORDS_TIMEOUT = 60.0
+FIRST_EDIT_TIMEOUT = 60.0
 
 OTHER_MODEL = N_("The model “{name}” is no longer available, so “{other}” is used instead.")
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
@@ -141,7 +141,7 @@ class Submitter:
         tags: TagIndex,
         model: Callable[[], Awaitable[ModelInfo]],
         place_of: Callable[[Interaction], Awaitable[ChannelContext]],
-        known: KnownAnswers,
+        known: AnswerCache,
         accepted: Callable[[Interaction], None],
         refused: Callable[[str], None] = lambda rule: None,
         log_refusal: Callable[[Interaction, PolicyRefusal, str, bool], None] = lambda *refused: None,
@@ -183,7 +183,7 @@ class Submitter:
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         choice = ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
         request = _with_known_model(request, choice)
-        model, below = choice.model(request.options), with_known_loras(choice.below, models)
+        model, below = choice.model(request.options), with_known_loras(choice.defaults, models)
         options = resolve_options(request.options, below, model)
         missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
         if (missing := missing or unavailable(options, request.options, model)) is not None:
@@ -214,7 +214,7 @@ class Submitter:
             Options.of(options.as_json())
         except ValidationError as error:  # a job that cannot be read back could never be drawn
             logger.info("interaction %d: an option is out of range", origin.interaction.id)
-            raise _RequestRefused(describe_mistakes(error)) from None
+            raise _RequestRefused(describe_validation_errors(error)) from None
         return replace(spec, usual_model=resolved.choice.usual.name, area=request.area), allowance
 
     async def _store(self, origin: Origin, resolved: _ResolvedRequest, spec: JobSpec, allowance: Allowance) -> bool:
@@ -381,7 +381,7 @@ class Submitter:
         ids = {image.index: image.id for image in await self._database.images.of_job(request.parent.job.id)}
         return ids.get(request.parent.index, ids.get(0))
 
-    @about_its_job
+    @with_job_log_context
     async def _enqueue(self, interaction: Interaction, job: Job, request: JobRequest, model: ModelInfo) -> None:
         """Send notes and hints, for the user alone, once the job's message shows something.
 
@@ -390,17 +390,17 @@ class Submitter:
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         if job.id not in self._queue:  # else it was found among the unfinished jobs this moment
             self._queue.put(queued_job(job))
-        first_words = self._status.waits(job)
-        asides = await self._asides(job, request, model)
+        first_edit = self._status.note_queued(job)
+        asides = await self._followups(job, request, model)
         if not asides:
             return
-        await asyncio.wait([first_words], timeout=FIRST_WORDS_TIMEOUT)
-        if first_words.done() and first_words.result():
+        await asyncio.wait([first_edit], timeout=FIRST_EDIT_TIMEOUT)
+        if first_edit.done() and first_edit.result():
             with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
                 for each in asides:
                     await send_followup(interaction, each)
 
-    async def _asides(self, job: Job, request: JobRequest, model: ModelInfo) -> list[str | StaticLayout]:
+    async def _followups(self, job: Job, request: JobRequest, model: ModelInfo) -> list[str | StaticLayout]:
         """Notes and hints. Whatever happens here, the job stays queued."""
         try:
             hint = None
@@ -436,7 +436,7 @@ def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
     if not known:
         return replace(request, options=options)
     instead = choice.model(options).name
-    note = say(OTHER_MODEL, name=inline(name, NAME_SHOWN), other=inline(instead, NAME_SHOWN))
+    note = say(OTHER_MODEL, name=inline(name, MAX_NAME_SHOWN), other=inline(instead, MAX_NAME_SHOWN))
     return replace(request, options=options, note="\n".join(filter(None, (request.note, note))))
 
 

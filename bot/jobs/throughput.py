@@ -62,10 +62,10 @@ class Forecast:
         if position is None or waiting is None:
             return None
         stretches = [(engine.seconds_left(typical, now), engine.consumer(typical)) for engine in engines]
-        due = when_given_out(
+        due = seconds_until_taken(
             position.credits_ahead,
             [
-                (free_in, consumer.seconds_per_credit + engine.swapping_per_credit)
+                (free_in, consumer.seconds_per_credit + engine.swap_seconds_per_credit)
                 for engine, (free_in, consumer) in zip(engines, stretches, strict=True)
             ],
         )
@@ -79,7 +79,7 @@ def typical_pace(engines: Iterable[Throughput]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def when_given_out(credits: float, engines: Sequence[tuple[float, float]]) -> float:
+def seconds_until_taken(credits: float, engines: Sequence[tuple[float, float]]) -> float:
     """In how many seconds engines will have taken so many queued credits.
 
     engines: of each, in how many seconds it is free, and its seconds per credit.
@@ -94,7 +94,7 @@ def when_given_out(credits: float, engines: Sequence[tuple[float, float]]) -> fl
 
 
 @dataclass(frozen=True)
-class BatchInHand:
+class CurrentBatch:
     """An engine's current batch; `started` is when it began, by the clock of its `Throughput`."""
 
     job_ids: frozenset[int]
@@ -104,7 +104,7 @@ class BatchInHand:
     started: float = math.inf
 
 
-NO_BATCH = BatchInHand(frozenset(), 0.0)
+NO_BATCH = CurrentBatch(frozenset(), 0.0)
 
 
 class Throughput:
@@ -124,7 +124,7 @@ class Throughput:
     def take(self, batch: Sequence[QueuedJob]) -> None:
         """The engine has a batch, whose images are not started yet."""
         swaps = max(map(self.consumer(None).swaps_for, batch))
-        self.batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch), swaps)
+        self.batch = CurrentBatch(frozenset(job.job_id for job in batch), sum(job.cost for job in batch), swaps)
 
     def begin(self) -> None:
         """The engine starts its current batch."""
@@ -146,7 +146,7 @@ class Throughput:
         return statistics.median(self._swaps) if self._swaps else 0.0
 
     @property
-    def swapping_per_credit(self) -> float:
+    def swap_seconds_per_credit(self) -> float:
         """Seconds that went into swaps lately, for each credit drawn."""
         credits = math.fsum(credits for credits, _ in self._lately)
         return self.swap_seconds * sum(swaps for _, swaps in self._lately) / credits if credits else 0.0

@@ -23,7 +23,7 @@ from bot.jobs.queue_entry import queued_job
 from bot.jobs.throughput import Throughput
 from bot.messages import job as messages
 from bot.messages.engine_notes import stored_note
-from bot.ops.logs import about, about_its_job
+from bot.ops.logs import job_log_context, with_job_log_context
 from bot.rules.image_policy import ImagePolicy, Verdict
 from bot.text.languages import ENGLISH, speaking
 from inference import Cancelled, CheckpointError, EncodedImage, GenerationRequest, InvalidRequest, Progress
@@ -41,7 +41,7 @@ MAX_ATTEMPTS = 2
 MAX_STORING_DELAY = 1.0
 
 
-class Tell(Protocol):
+class ProgressCallback(Protocol):
     def __call__(self, job: Job, progress: JobProgress) -> None: ...
 
 
@@ -59,7 +59,7 @@ class WorkerServices:
     status: StatusMessages
     outbox: Outbox
     image_policy: ImagePolicy
-    tell: Tell
+    tell: ProgressCallback
     drawn: Callable[[str, Sequence[EncodedImage]], None]
     typical_pace: Callable[[], float | None]
 
@@ -160,7 +160,7 @@ class Worker:
             watching.cancel()
 
     def _consumer(self) -> Consumer:
-        self.throughput.loaded = self.engine.models_at_hand
+        self.throughput.loaded = self.engine.models_on_device
         self.throughput.full_pass = None if self.engine.description is None else self.engine.description.full_pass
         return self.throughput.consumer(self._services.typical_pace())
 
@@ -176,7 +176,7 @@ class Worker:
         self._batches.append(batch)
         self.throughput.take(queued)
         try:
-            with about(*sorted(job_ids)):
+            with job_log_context(*sorted(job_ids)):
                 if drawn := await self._draw(batch, job_ids):
                     await self._store_later(batch, drawn, tasks)
                 else:
@@ -264,7 +264,7 @@ class Worker:
                     await self._recover([each.job], error)
         self._batches.remove(batch)
 
-    @about_its_job
+    @with_job_log_context
     async def _keep(self, job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> None:
         """Stores the images of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
@@ -307,7 +307,7 @@ class Worker:
         for batch in self._batches:
             batch.job_ids.discard(job.id)
         self._queue.put_back(queued_job(job))
-        self._services.status.waits(job)
+        self._services.status.note_queued(job)
 
 
 class _Reporter:

@@ -12,7 +12,7 @@ from bot.jobs.delivery.progress import JobProgress, StatusMessages
 from bot.jobs.engines import ModelUnavailable, SupervisedEngine
 from bot.jobs.queue import FairQueue
 from bot.jobs.throughput import Forecast, Throughput, typical_pace
-from bot.jobs.worker import Tell, Worker, WorkerServices
+from bot.jobs.worker import ProgressCallback, Worker, WorkerServices
 from bot.ops import logs
 from bot.ops.background import cancel
 from bot.ops.health import EngineState, EngineStatus
@@ -25,7 +25,7 @@ from storage.jobs import Job
 logger = logging.getLogger(__name__)
 
 #: Seconds that deliveries have when the bot stops.
-CLOSING_GRACE = 10.0
+CLOSE_TIMEOUT = 10.0
 
 
 class Workers:
@@ -63,7 +63,7 @@ class Workers:
         self._queue = queue
         self._status = status
         self._outbox = outbox
-        self._watchers: list[Tell] = [status.draws]
+        self._watchers: list[ProgressCallback] = [status.note_progress]
         self._running: dict[Worker, asyncio.Task[None]] = {}
         loop = asyncio.get_running_loop()
         self._first_description: asyncio.Future[EngineDescription] = loop.create_future()
@@ -96,10 +96,10 @@ class Workers:
         if len(self._workers) == 1:
             await worker.run()
         else:
-            with logs.on_engine(worker.engine.name):
+            with logs.engine_log_context(worker.engine.name):
                 await worker.run()
 
-    def watch(self, watcher: Tell) -> None:
+    def watch(self, watcher: ProgressCallback) -> None:
         """Call `watcher`, in the event loop, at every step of every job."""
         self._watchers.append(watcher)
 
@@ -116,7 +116,7 @@ class Workers:
         """
         self.discard(job_id)
         await self._status.end(job_id)
-        self._status.spoke(job_id, False)
+        self._status.note_shown(job_id, False)
         await self._outbox.drop(job_id)
 
     def discard(self, job_id: int) -> None:
@@ -139,9 +139,9 @@ class Workers:
     async def close(self, grace: float | None = None) -> None:
         """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
 
-        grace: seconds that the deliveries may take, and after them the engines' steps; None is CLOSING_GRACE.
+        grace: seconds that the deliveries may take, and after them the engines' steps; None is CLOSE_TIMEOUT.
         """
-        grace = CLOSING_GRACE if grace is None else grace
+        grace = CLOSE_TIMEOUT if grace is None else grace
         await self._outbox.close(grace)
         await asyncio.gather(*(worker.engine.close(grace) for worker in self._workers))
 
@@ -176,7 +176,7 @@ class Workers:
     @property
     def loaded_models(self) -> tuple[str, ...]:
         """The names of the diffusion models that some engine can draw with at once."""
-        at_hand = (worker.engine.models_at_hand or () for worker in self._workers if worker.engine.loaded)
+        at_hand = (worker.engine.models_on_device or () for worker in self._workers if worker.engine.loaded)
         return tuple(sorted({name for names in at_hand for name in names if name}))
 
     def engines(self) -> Sequence[EngineStatus]:

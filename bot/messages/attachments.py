@@ -28,7 +28,7 @@ MAX_IMAGES_READ = 4
 #: Seconds that a download may take.
 MAX_SECONDS = 60.0
 #: How often something is asked while a person waits, and seconds in between.
-TRIES, BETWEEN_TRIES = 3, 1.0
+MAX_ATTEMPTS, RETRY_DELAY = 3, 1.0
 TOO_MANY_REQUESTS = 429
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif")
 
@@ -114,18 +114,18 @@ async def _download(client: discord.Client, url: str) -> bytes:
 
 
 async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
-    """What Discord answers somebody who waits; asked up to TRIES times, because a lost connection says nothing.
+    """What Discord answers somebody who waits; asked up to MAX_ATTEMPTS times, because a lost connection says nothing.
 
     Raises what the last time raised, and at once what is an answer.
     """
-    for _ in range(TRIES - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         try:
             return await ask()
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError) as error:
             logger.info("asked again, because Discord did not answer (%s)", error)
-        await asyncio.sleep(BETWEEN_TRIES)
+        await asyncio.sleep(RETRY_DELAY)
     return await ask()
 
 

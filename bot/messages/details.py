@@ -10,7 +10,7 @@ from bot.generation.compose import ModelInfo
 from bot.generation.recipe import Recipe
 from bot.generation.redraw.area import Area
 from bot.generation.spec import JobSpec
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.translation import N_, say, say_plural
 from inference.metadata.parameters import ANIMA_SHIFT
 from inference.request import Variant
@@ -20,7 +20,7 @@ from storage.jobs import Job
 
 def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
     """A recipe's settings by name."""
-    named = [(say("Model"), inline(recipe.model, NAME_SHOWN))] if recipe.model else []
+    named = [(say("Model"), inline(recipe.model, MAX_NAME_SHOWN))] if recipe.model else []
     named += [
         (say("Size"), f"{recipe.width}x{recipe.height}"),
         (say("Steps"), str(recipe.steps)),
@@ -102,7 +102,7 @@ def settings_line(*recipes: Recipe, usual_model: str = "") -> str:
     """
     names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
     parts = [
-        *_same(recipes, lambda recipe: "" if recipe.model == usual_model else inline(recipe.model, NAME_SHOWN)),
+        *_same(recipes, lambda recipe: "" if recipe.model == usual_model else inline(recipe.model, MAX_NAME_SHOWN)),
         *_same(recipes, lambda recipe: f"{recipe.width}x{recipe.height}"),
         *_same(recipes, lambda recipe: say_plural("{count} step", "{count} steps", recipe.steps)),
         *_same(recipes, lambda recipe: f"CFG {recipe.cfg_scale:g}"),

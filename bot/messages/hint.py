@@ -15,7 +15,7 @@ from bot.text.markdown import blockquote, inline
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
-PROMPT_SHOWN, NEGATIVE_SHOWN = 1200, 300
+MAX_PROMPT_SHOWN, MAX_NEGATIVE_SHOWN = 1200, 300
 
 SENTENCES: Mapping[HintCode, str] = {
     HintCode.FULL_WIDTH: N_("Commas, brackets and colons must be the ASCII ones: `,` `(` `)` `:`"),
@@ -58,7 +58,7 @@ class PromptHint:
         lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.correction.codes)]
         if not self.correction.prompt.strip() or self.correction.prompt == self.job.prompt:
             return StaticLayout(ui.TextDisplay("\n".join(lines)))
-        lines += [say("Try this instead:"), blockquote(self.correction.prompt, PROMPT_SHOWN)]
+        lines += [say("Try this instead:"), blockquote(self.correction.prompt, MAX_PROMPT_SHOWN)]
         lines += [f"> {option}" for option in moved_options(self.correction)]
         return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(fixed_prompt_button(self.job.id)))
 
@@ -66,7 +66,7 @@ class PromptHint:
 def moved_options(correction: Correction) -> list[str]:
     """What a correction moves from the prompt to options, written as in the command."""
     named = {
-        "negative": None if correction.negative is None else inline(correction.negative, NEGATIVE_SHOWN),
+        "negative": None if correction.negative is None else inline(correction.negative, MAX_NEGATIVE_SHOWN),
         "aspect": correction.aspect,
         "seed": correction.seed,
         "steps": correction.steps,

@@ -20,7 +20,7 @@ from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
 from bot.text.discord_clock import time_mention
 from bot.text.formats import decimal
-from bot.text.markdown import PROMPT_SHOWN, blockquote, inline, truncate
+from bot.text.markdown import MAX_PROMPT_SHOWN, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from inference import InvalidRequest
 from inference.editing.thin_mask import REDRAWS_NOTHING
@@ -30,7 +30,7 @@ from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
 #: Maximum length of notes under an image, in characters; *Info* has all of them.
-NOTES_SHOWN = 200
+MAX_NOTES_SHOWN = 200
 READY_SOON = timedelta(seconds=10)
 PREVIEW_NAME = "preview.jpg"
 #: In front of a file's name it hides the file until it is clicked.
@@ -118,7 +118,7 @@ def cancelled(job: Job, *, by_moderator: bool = False) -> StaticLayout:
 
 def _under_prompt(job: Job, *lines: str) -> str:
     """A job's prompt, and small lines under it."""
-    return "\n".join([blockquote(job.prompt, PROMPT_SHOWN), *(f"-# {line}" for line in lines if line)])
+    return "\n".join([blockquote(job.prompt, MAX_PROMPT_SHOWN), *(f"-# {line}" for line in lines if line)])
 
 
 def moved(job: Job, url: str | None, *, quoted: bool = True) -> StaticLayout:
@@ -131,7 +131,7 @@ def moved(job: Job, url: str | None, *, quoted: bool = True) -> StaticLayout:
 
 
 def interruption_notice(job: Job) -> StaticLayout:
-    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
+    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, MAX_PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
 
@@ -186,7 +186,7 @@ def finished(
             for name, image in zip(names, images, strict=True)
         )
     )
-    caption = "\n".join([blockquote(job.prompt, PROMPT_SHOWN), f"-# {_caption(job, spec, images, parent_url)}"])
+    caption = "\n".join([blockquote(job.prompt, MAX_PROMPT_SHOWN), f"-# {_caption(job, spec, images, parent_url)}"])
     view = StaticLayout(ui.TextDisplay(caption), gallery)
     if notes := "\n".join(f"-# {note}" for note in (notes, _engine_notes(images)) if note):
         view.add_item(ui.TextDisplay(notes))
@@ -198,7 +198,7 @@ def finished(
 def _engine_notes(images: Sequence[Image]) -> str:
     """The engine's notes about what could not be applied, as many as fit."""
     notes = dict.fromkeys(word_note(note) for image in images for note in image.notes)
-    return f"⚠️ {inline(' '.join(notes), NOTES_SHOWN)}" if notes else ""
+    return f"⚠️ {inline(' '.join(notes), MAX_NOTES_SHOWN)}" if notes else ""
 
 
 def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str | None) -> str:
@@ -250,7 +250,7 @@ def transparency_offer(job: Job) -> StaticLayout:
 
 def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
     """`reason` is already in the user's language; see `explain_reason`. `quoted`: whether the prompt may be shown."""
-    lines = [blockquote(job.prompt, PROMPT_SHOWN)] if quoted else []
+    lines = [blockquote(job.prompt, MAX_PROMPT_SHOWN)] if quoted else []
     return StaticLayout(ui.TextDisplay("\n".join([*lines, f"<@{job.user_id}> {reason} {say(NOT_CHARGED)}"])))
 
 

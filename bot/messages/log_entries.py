@@ -16,8 +16,8 @@ from storage.gallery.shares import Share
 from storage.jobs import Job
 
 #: Characters of a prompt or of a report, before they are escaped.
-WORDS_SHOWN = 400
-REASON_SHOWN = 200
+MAX_WORDS_SHOWN = 400
+MAX_REASON_SHOWN = 200
 #: Around what is hidden until it is clicked.
 HIDING = "||"
 #: Characters of a refusal's forbidden words.
@@ -124,7 +124,7 @@ def blocked(user_id: int, *, by: int, reason: str = "") -> LogEntry:
 
     def text() -> str:
         said = say("**Blocked** by {moderator}: {person}.", **values)
-        return f"{said} {inline(reason, REASON_SHOWN)}" if reason.strip() else said
+        return f"{said} {inline(reason, MAX_REASON_SHOWN)}" if reason.strip() else said
 
     return LogEntry(text)
 
@@ -156,4 +156,4 @@ def left_out(count: int) -> str:
 
 def _hidden(words: str) -> str:
     """Behind a spoiler, in one line."""
-    return f"{HIDING}{inline(truncate(words, WORDS_SHOWN), WORDS_SHOWN)}{HIDING}"
+    return f"{HIDING}{inline(truncate(words, MAX_WORDS_SHOWN), MAX_WORDS_SHOWN)}{HIDING}"

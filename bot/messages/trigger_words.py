@@ -10,10 +10,10 @@ from bot.generation.compose import ModelInfo
 from bot.messages.buttons import trigger_words_button
 from bot.messages.layout import StaticLayout
 from bot.prompting.syntax import tag_spans
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.translation import say
 
-WORDS_SHOWN = 300
+MAX_WORDS_SHOWN = 300
 
 
 def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model: ModelInfo) -> Mapping[str, str]:
@@ -32,5 +32,7 @@ def trigger_words_layout(job_id: int, missing: Mapping[str, str]) -> StaticLayou
     if not missing:
         return None
     lines = [say("Trigger words that aren't in your prompt:")]
-    lines += [f"- **{inline(name, NAME_SHOWN)}**: {inline(words, WORDS_SHOWN)}" for name, words in missing.items()]
+    lines += [
+        f"- **{inline(name, MAX_NAME_SHOWN)}**: {inline(words, MAX_WORDS_SHOWN)}" for name, words in missing.items()
+    ]
     return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(trigger_words_button(job_id)))

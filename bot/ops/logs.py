@@ -31,7 +31,7 @@ _jobs: ContextVar[tuple[int, ...]] = ContextVar("jobs", default=())
 _engine: ContextVar[str | None] = ContextVar("engine", default=None)
 
 #: Seconds that a process waits at its end for lines that could not be written yet.
-LAST_LINES = 3.0
+FLUSH_TIMEOUT = 3.0
 
 SECRETS = re.compile(
     r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}"  # a bot's token
@@ -45,8 +45,8 @@ def set_up(style: Format, level: int = logging.WARNING) -> None:
     """Log to stderr: everything from WARNING on, and the bot's own from `level` on."""
     if style == "auto":
         style = "text" if sys.stderr is not None and sys.stderr.isatty() else "json"
-    handler = _InBackground(sys.stderr)
-    handler.setFormatter(_Text() if style == "text" else _Json())
+    handler = _BackgroundHandler(sys.stderr)
+    handler.setFormatter(_TextFormatter() if style == "text" else _JsonFormatter())
     handler.addFilter(_note_context)
     handler.addFilter(_shorten_outages)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -64,7 +64,7 @@ def setting_up(style: Format, load: Callable[[], T], engine: str | None = None) 
 
 
 @contextmanager
-def on_engine(name: str) -> Iterator[None]:
+def engine_log_context(name: str) -> Iterator[None]:
     """Mark every line logged inside, also by tasks and threads started there, as being about this engine."""
     token = _engine.set(name)
     try:
@@ -74,7 +74,7 @@ def on_engine(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def about(*job_ids: int) -> Iterator[None]:
+def job_log_context(*job_ids: int) -> Iterator[None]:
     """Mark every line logged inside, also by tasks and threads started there, as being about these jobs."""
     token = _jobs.set(job_ids)
     try:
@@ -83,7 +83,7 @@ def about(*job_ids: int) -> Iterator[None]:
         _jobs.reset(token)
 
 
-def about_its_job(
+def with_job_log_context(
     function: Callable[P, Coroutine[Any, Any, T]],
 ) -> Callable[P, Coroutine[Any, Any, T]]:
     """The same for a function that has a parameter `job`."""
@@ -91,13 +91,13 @@ def about_its_job(
 
     @functools.wraps(function)
     async def within(*args: P.args, **kwargs: P.kwargs) -> T:
-        with about(signature.bind(*args, **kwargs).arguments["job"].id):
+        with job_log_context(signature.bind(*args, **kwargs).arguments["job"].id):
             return await function(*args, **kwargs)
 
     return within
 
 
-class _InBackground(logging.Handler):
+class _BackgroundHandler(logging.Handler):
     """Writes each line in a thread of its own, in the order in which they were logged."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -115,11 +115,11 @@ class _InBackground(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until all is written, at most LAST_LINES; `logging` calls this as the process ends."""
+        """Wait until all is written, at most FLUSH_TIMEOUT; `logging` calls this as the process ends."""
         written = threading.Event()
         self._waiting.put(written)
         if self._is_open:
-            written.wait(LAST_LINES)
+            written.wait(FLUSH_TIMEOUT)
 
     def close(self) -> None:
         self._is_open = False
@@ -149,7 +149,7 @@ def _shorten_outages(record: logging.LogRecord) -> bool:
     return True
 
 
-class _Text(logging.Formatter):
+class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s", "%Y-%m-%d %H:%M:%S")
 
@@ -161,7 +161,7 @@ class _Text(logging.Formatter):
         return _without_secrets(super().format(record))
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     """One object a line: time, level, logger, message; job, or jobs where there are several; engine, where there are
     several; error, a traceback. In ASCII, so that a pipe of any code page holds it unchanged.
     """

@@ -43,7 +43,9 @@ class Outage:
         await asyncio.sleep(pause)
 
 
-async def until_reached(act: Callable[[], Awaitable[T]], clean_up: Callable[[], Awaitable[None]] | None = None) -> T:
+async def retry_until_reached(
+    act: Callable[[], Awaitable[T]], clean_up: Callable[[], Awaitable[None]] | None = None
+) -> T:
     """Retry `act` during an outage and return its result. `clean_up` is awaited after each failure."""
     outage = Outage()
     while True:

@@ -12,7 +12,7 @@ from storage.privacy import Privacy
 
 logger = logging.getLogger(__name__)
 
-EVERY = timedelta(hours=1)
+INTERVAL = timedelta(hours=1)
 
 
 class Retention:
@@ -32,7 +32,7 @@ class Retention:
                 logger.warning("old data was not deleted: %s", error)
             except Exception:
                 logger.exception("old data was not deleted")
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(INTERVAL.total_seconds())
 
     async def _forget(self) -> None:
         forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, images=self.images_kept)

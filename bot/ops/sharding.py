@@ -26,17 +26,17 @@ from discord.shard import EventItem, EventType, Shard
 from yarl import URL
 
 from bot.ops.background import BackgroundTasks
-from bot.ops.outages import Outage, until_reached
+from bot.ops.outages import Outage, retry_until_reached
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two IDENTIFYs of shards that may not identify at once: Discord's five, and a little for the way.
-IDENTIFY_EVERY = 5.2
+IDENTIFY_INTERVAL = 5.2
 #: Seconds that Discord has to accept one connection.
 CONNECT_TIMEOUT = 60.0
 
 
-class IdentifyTurns:
+class IdentifyQueue:
     """Lets shards identify as often as Discord allows."""
 
     def __init__(self, max_concurrency: int = 1) -> None:
@@ -50,7 +50,7 @@ class IdentifyTurns:
         bucket = self._bucket(shard_id)
         async with self._locks[bucket]:
             if bucket in self._identified:
-                await asyncio.sleep(self._identified[bucket] + IDENTIFY_EVERY - time.monotonic())
+                await asyncio.sleep(self._identified[bucket] + IDENTIFY_INTERVAL - time.monotonic())
             yield
 
     def identifies(self, shard_id: int) -> None:
@@ -72,7 +72,7 @@ class ShardedClient(discord.AutoShardedClient):
         self._asked_for = intents
         self._max_cached_servers = max_cached_servers
         self.caches_servers = True
-        self._turns = IdentifyTurns()
+        self._turns = IdentifyQueue()
         self._connecting = BackgroundTasks()
         self._to_connect: list[int] = []
         self._listed: dict[int, array[int]] = {}  # the ids of each shard's servers when it identified
@@ -92,10 +92,10 @@ class ShardedClient(discord.AutoShardedClient):
 
     async def launch_shards(self) -> None:
         """Begins to connect all shards, and returns: those that are connected work while others still wait."""
-        limits = await until_reached(self.fetch_session_start_limits)
-        self._turns = IdentifyTurns(limits.max_concurrency)
+        limits = await retry_until_reached(self.fetch_session_start_limits)
+        self._turns = IdentifyQueue(limits.max_concurrency)
         self._to_connect.clear()
-        await until_reached(super().launch_shards)
+        await retry_until_reached(super().launch_shards)
         pause = 0.0
         if limits.remaining < len(self._to_connect):  # Discord would reset the token
             pause = limits.reset_after / 1000

@@ -25,7 +25,7 @@ class DuplicateInteraction(Exception):
 
 
 #: Interactions whose repetition is recognized.
-REMEMBERED_INTERACTIONS = 1000
+CACHED_INTERACTIONS = 1000
 
 
 class InteractionTracker:
@@ -43,7 +43,7 @@ class InteractionTracker:
         if self.closed:
             raise ShuttingDown
         self._seen[interaction_id] = None
-        if len(self._seen) > REMEMBERED_INTERACTIONS:
+        if len(self._seen) > CACHED_INTERACTIONS:
             del self._seen[next(iter(self._seen))]
         task = asyncio.current_task()
         assert task is not None

@@ -37,7 +37,7 @@ class TagThresholds:
     names: float = 0.85
 
 
-def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_safety: bool) -> list[Tag]:
+def likely_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_safety: bool) -> list[Tag]:
     """The tags that are believed, the surest first. `with_safety`: also the tag for how safe the image is."""
     ratings = [guess for guess in guesses if guess.kind is TagKind.RATING]
     safest = [max(ratings, key=lambda guess: guess.probability)] if ratings and with_safety else []
@@ -48,14 +48,14 @@ def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, wit
         and guess.probability >= (thresholds.names if guess.kind in NAMES else thresholds.general)
     ]
     believed.sort(key=lambda guess: -guess.probability)
-    safety = [Tag(_in_animas_words(each.name), Category.META, 0) for each in safest]
+    safety = [Tag(_anima_rating(each.name), Category.META, 0) for each in safest]
     by_name: dict[str, Tag] = {}
     for tag in (*safety, *(Tag(tag_name(guess.name), Category(guess.kind.value), 0) for guess in believed)):
         by_name.setdefault(tag.name, tag)
     return list(by_name.values())
 
 
-def _in_animas_words(rating: str) -> str:
+def _anima_rating(rating: str) -> str:
     """Some lists write `rating:safe`."""
     name = tag_name(rating).removeprefix("rating:")
     return SAFETY.get(name, name)

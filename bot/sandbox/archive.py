@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Self
 
 from bot.ops.errors import StartupError
+from bot.sandbox.fake_discord import FakeDiscord
 from bot.sandbox.model.attachments import Attachment
 from bot.sandbox.model.errors import JSON
 from bot.sandbox.model.interactions import Callback, DiscordEvent, Interaction
 from bot.sandbox.model.messages import Mentions, Message
 from bot.sandbox.model.world import DM, Role
-from bot.sandbox.standin import FakeDiscord
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from playwright.async_api import Page, async_playwright, expect
 
 from bot.ops.settings import MINIATURE, Settings
+from bot.sandbox.fake_discord import FakeDiscord
 from bot.sandbox.model.world import User
 from bot.sandbox.session import open_sandbox
-from bot.sandbox.standin import FakeDiscord
 
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820

@@ -28,9 +28,9 @@ from bot.prompting.miniature import EXAMPLES
 from bot.rules.server_settings import ServerSettings
 from bot.sandbox import page_server
 from bot.sandbox.archive import Archive
+from bot.sandbox.fake_discord import FakeDiscord
 from bot.sandbox.model.messages import Message
 from bot.sandbox.server.limits.sharding import STRICT
-from bot.sandbox.standin import FakeDiscord
 from storage.backend.address import in_schema
 from storage.jobs import Job
 from storage.servers import EVERYWHERE

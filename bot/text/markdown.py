@@ -9,30 +9,30 @@ import discord
 from bot.text.translation import N_, say
 
 #: Maximum length of a prompt in its job's message, in characters. *Info* has all of it.
-PROMPT_SHOWN = 300
+MAX_PROMPT_SHOWN = 300
 #: The same of the name of a model or a LoRA in a sentence.
-NAME_SHOWN = 60
+MAX_NAME_SHOWN = 60
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
-WORDLESS = N_("(prompt no longer saved)")
+NO_PROMPT = N_("(prompt no longer saved)")
 
 
 def blockquote(text: str, longest: int) -> str:
     """As a block quote."""
-    return "\n".join(f"> {line}" for line in _inert(text, longest).splitlines())
+    return "\n".join(f"> {line}" for line in _escape(text, longest).splitlines())
 
 
 def inline(text: str, longest: int) -> str:
-    return _inert(" ".join(text.split()), longest)
+    return _escape(" ".join(text.split()), longest)
 
 
 def truncate(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _inert(text: str, longest: int) -> str:
+def _escape(text: str, longest: int) -> str:
     if not text.strip():
-        return say(WORDLESS)
+        return say(NO_PROMPT)
     lines = "\n".join(truncate(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
     escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
     return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

@@ -33,13 +33,13 @@ class ClusterFault(Exception):
 class ClusterReport:
     """machines: those with engines. engines: how many run this code; free: those of them that no bot uses.
 
-    strangers: how many engines run other code, by its version.
+    other_versions: how many engines run other code, by its version.
     """
 
     machines: int
     engines: int
     free: int
-    strangers: Mapping[str, int]
+    other_versions: Mapping[str, int]
 
 
 def examine_cluster(address: str, token_file: Path) -> ClusterReport:

@@ -9,7 +9,7 @@ import time
 #: Seconds that those processes are given.
 RELEASE_TIMEOUT = 15.0
 #: Seconds between two looks.
-LOOK = 0.2
+POLL_INTERVAL = 0.2
 
 
 def wait_until_free(port: int, timeout: float | None = None) -> bool:
@@ -18,7 +18,7 @@ def wait_until_free(port: int, timeout: float | None = None) -> bool:
     while is_taken(port):
         if time.monotonic() >= end:
             return False
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
     return True
 
 

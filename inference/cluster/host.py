@@ -56,7 +56,7 @@ class EngineHost:
         self._settings: HostSettings | None = None
         if load is None:
             self._settings = HostSettings.from_environment()
-            self._device = take_device(self._settings.devices)
+            self._device = lock_device(self._settings.devices)
             load = self._settings.engine.load_on(self._device.name, needs_gpu=True)
         self._engine = EngineProcess(load)
         self._messages: dict[int, queue.SimpleQueue[object]] = {}
@@ -143,14 +143,14 @@ class EngineHost:
 
 
 @dataclass(frozen=True)
-class TakenDevice:
+class DeviceLock:
     """A device that no other host of this machine takes while this process lives."""
 
     name: str
     lock: int
 
 
-def take_device(devices: Sequence[str], folder: Path | None = None) -> TakenDevice:
+def lock_device(devices: Sequence[str], folder: Path | None = None) -> DeviceLock:
     """The first of `devices` that nobody has. Raises EngineDied where all are taken, which passes."""
     folder = folder or Path(tempfile.gettempdir()) / f"anima-engines{_of_this_user()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -161,7 +161,7 @@ def take_device(devices: Sequence[str], folder: Path | None = None) -> TakenDevi
         except (BlockingIOError, PermissionError):
             os.close(lock)
         else:
-            return TakenDevice(device, lock)
+            return DeviceLock(device, lock)
     raise EngineDied(f"All engines of {platform.node()} are in use ({', '.join(devices)}).")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 #: How much the first block's part may change, relative to itself, until all blocks are computed again.
 THRESHOLD = 0.2
 #: So many calls from the first on, in which an image takes shape, are always computed in full.
-FULL_AT_FIRST = 3
+WARMUP_CALLS = 3
 #: No more calls than this in a row are left out.
 MAX_SKIPPED = 2
 
@@ -59,7 +59,7 @@ class BlockCache:
         slot = self._slots.get(self._tile)
         calls = self._calls[self._tile] = self._calls.get(self._tile, 0) + 1
         rows = list(range(len(tokens)))
-        if slot is None or calls <= FULL_AT_FIRST:
+        if slot is None or calls <= WARMUP_CALLS:
             done = rest(after, rows)
             self._slots[self._tile] = _Slot(change, done - after, [0 for _ in rows])
             return done

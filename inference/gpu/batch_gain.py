@@ -19,14 +19,14 @@ from inference.networks.transformer import Block, Context, Transformer, image_ro
 logger = logging.getLogger(__name__)
 
 #: The least share of time that a larger batch has to save.
-WORTH = 0.1
+MIN_GAIN = 0.1
 #: Tokens of the passes that are measured; an image of 1024x1024 with guidance has 8,192.
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
 #: Of the image that such a pass is made of.
 SIDE = 16
 #: So many blocks are measured, which are all alike.
 BLOCKS = 2
-TRIES = 3
+REPEATS = 3
 TEXT = 64
 #: On a CPU it is not measured, which would take longer than an image of the bundled model. With 512 tokens the
 #: transformer reaches 94 % of two cores' matrix rate (docs/benchmarks.md): more images could gain the rest at most.
@@ -65,7 +65,7 @@ def full_at(sizes: Sequence[int], seconds: Callable[[int], float]) -> int | None
         for each in (size, double):
             if each not in times:
                 times[each] = seconds(each)
-        if times[double] < 2 * times[size] * (1 - WORTH):
+        if times[double] < 2 * times[size] * (1 - MIN_GAIN):
             full = None
         elif full is not None:
             return full
@@ -93,7 +93,7 @@ def _seconds(transformer: Transformer, tokens: int, device: torch.device) -> flo
 
     synchronize(device)
     run()
-    return min(run() for _ in range(TRIES))
+    return min(run() for _ in range(REPEATS))
 
 
 def _dtype(transformer: Transformer) -> torch.dtype:

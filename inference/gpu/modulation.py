@@ -14,7 +14,7 @@ from torch import Tensor
 
 #: So many noise levels are computed together, which bounds the memory: with Anima's sizes a level takes 1 MiB in
 #: bfloat16.
-TOGETHER = 64
+LEVELS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class StepModulations:
         if level in self._schedule:
             first = self._schedule.index(level)
             self._known = {}  # its memory first
-            self._known = self._of(self._schedule[first : first + TOGETHER])
+            self._known = self._of(self._schedule[first : first + LEVELS_PER_BATCH])
             return self._known[level]
         if level not in self._alone:
             self._alone = self._of([level])

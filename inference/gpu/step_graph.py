@@ -22,13 +22,13 @@ from inference.gpu.modulation import Modulation
 logger = logging.getLogger(__name__)
 
 #: Passes of a batch before it is recorded: they have the libraries reserve what they need, which must not be recorded.
-PLAIN_FIRST = 2
+WARMUP_PASSES = 2
 #: Recording takes about as long as some passes, so a batch of fewer is not recorded.
 MIN_PASSES = 16
 #: The first recorded pass of an engine is done both ways; this much they may differ, relative to the pass.
 TOLERANCE = 0.02
 #: And this much faster it has to be.
-WORTH = 0.1
+MIN_SPEEDUP = 0.1
 
 Pass = Callable[[Tensor, Modulation], Tensor]
 
@@ -86,7 +86,7 @@ class StepGraphs:
         distance = torch.linalg.vector_norm(found.float() - expected.float())
         if not distance <= TOLERANCE * torch.linalg.vector_norm(expected.float()):
             self.give_up("their results differ from those of separate kernel launches")
-        elif seconds > (1 - WORTH) * plain_seconds:
+        elif seconds > (1 - MIN_SPEEDUP) * plain_seconds:
             self.are_used = False
             logger.info("CUDA graphs are not used: separate kernel launches are about as fast here.")
 
@@ -133,7 +133,7 @@ class _RecordedPass:
 
     def __call__(self, x: Tensor, modulation: Modulation) -> Tensor:
         self._calls += 1
-        if self._calls == PLAIN_FIRST + 1 and self._graphs.are_used:
+        if self._calls == WARMUP_PASSES + 1 and self._graphs.are_used:
             self._recording = self._record(x, modulation)
         if self._recording is not None and self._graphs.are_used and self._recording.takes(x, modulation):
             return self._recording.run(x, modulation)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.metadata.comfyui import strings
-from inference.metadata.comfyui.beginnings import Beginning, beginning, latent_link
 from inference.metadata.comfyui.changes import (
     changed_afterwards,
     changed_before,
@@ -23,6 +22,7 @@ from inference.metadata.comfyui.changes import (
     changes_conditioning,
     changes_model,
 )
+from inference.metadata.comfyui.image_origin import ImageOrigin, find_origin, latent_link
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
 from inference.metadata.comfyui.wires import MAX_WALK, PIPES, Wires, link_of, preset_size, works_size_out
@@ -92,10 +92,10 @@ class _GraphWalk:
         self.texts = Texts(self.wires)
 
     def parameters(self, size: tuple[int, int] | None) -> Parameters | None:
-        began = beginning(self.nodes, size or (None, None), lambda node: self._latent(node)[:2])
-        if began is None:
+        origin = find_origin(self.nodes, size or (None, None), lambda node: self._latent(node)[:2])
+        if origin is None:
             return None
-        sampler = began.sampler
+        sampler = origin.sampler
         # In a custom sampler's graph the settings sit on nodes of their own.
         parts, changed = [sampler], list[str]()
         for name in ("noise", "guider", "sampler", "sigmas"):
@@ -119,13 +119,13 @@ class _GraphWalk:
         scheduler, schedule = self._scheduler(parts)
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
         width, height, source_image, before = self._latent(sampler)
-        steps, denoise, partial = self._steps(began, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
+        steps, denoise, partial = self._steps(origin, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
         scripts = self.wires.upstream(link_of(sampler, "script"), ["script"])
         changed += [*changed_sampling(self._resolved(sampler), map(self._resolved, scripts))]
         changed += [*changed_noise(sampler, parts, self._latents(sampler)), *changed_before(before)]
         changed += self._worked_out(parts)
-        changed += changed_afterwards(map(self._resolved, began.later))
-        changed += [f"one of {began.others + 1} images of its graph"] if began.others else []
+        changed += changed_afterwards(map(self._resolved, origin.later))
+        changed += [f"one of {origin.others + 1} images of its graph"] if origin.others else []
         cfg_scale = as_number(self.wires.setting(parts, "cfg", "cfg_conds"))
         sampler_name = self._sampler(sampler, parts)
         sampler_known = sampler_name or self.wires.worked_out(parts, "sampler_name")
@@ -175,14 +175,14 @@ class _GraphWalk:
         return Node(node.kind, self.wires.values(node))
 
     def _steps(
-        self, began: Beginning, parts: list[Node], scheduler: str | None, shape: str | None
+        self, origin: ImageOrigin, parts: list[Node], scheduler: str | None, shape: str | None
     ) -> tuple[int | None, float, Pairs]:
         """Steps that were walked, the part of the whole schedule that they are, and what of it cannot be repeated."""
         steps = as_integer(self.wires.setting(parts, "steps", "steps_total"))
         denoise = as_number(self.wires.setting(parts, "denoise"))
         left_out = as_integer(self.wires.setting(parts, "start_at_step"))
-        split = self._split(began.sampler)
-        end = as_integer(self.wires.setting([began.last], "end_at_step"))
+        split = self._split(origin.sampler)
+        end = as_integer(self.wires.setting([origin.last], "end_at_step"))
         partial = (("Last step", str(end)),) if steps is not None and end is not None and end < steps else ()
         if steps is None or (split is None and not left_out):
             return steps, 1.0 if denoise is None else denoise, partial

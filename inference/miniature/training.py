@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-SAVE_EVERY_SECONDS = 120
+SAVE_INTERVAL = 120
 
 TensorList = tuple[Tensor, ...] | list[Tensor]
 
@@ -74,7 +74,7 @@ class Run:
                 recent += 0.01 * (self.advance(loss) - recent) if recent else self.advance(loss)
                 bar.update()
                 bar.set_postfix(loss=f"{recent:.4f}", refresh=False)
-                if self.step == self.schedule.steps or time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                if self.step == self.schedule.steps or time.monotonic() - saved > SAVE_INTERVAL:
                     self.save()
                     self._log({"step": self.step, "loss": round(recent, 5)} | validate(self.average.module))
                     saved = time.monotonic()

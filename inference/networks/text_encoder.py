@@ -20,7 +20,7 @@ from inference.request import CheckpointError
 from inference.weights.weights_file import WeightsFile, load_module, reading_sizes_off
 
 T5_END = "</s>"
-REMEMBERED_PROMPTS = 64
+CACHED_PROMPTS = 64
 #: Heads for other tasks, and what ComfyUI saves beside every text encoder.
 IGNORED_QWEN_KEYS = ("lm_head.", "score.", "v_head.", "logit_scale", "text_projection")
 
@@ -66,7 +66,7 @@ class TextEncoder:
         self.qwen = qwen
         #: Called before Qwen3 is.
         self.before_encoding: Callable[[], None] = lambda: None
-        self._remember = lru_cache(REMEMBERED_PROMPTS)(self._encode)
+        self._remember = lru_cache(CACHED_PROMPTS)(self._encode)
 
     def context(self, prompt: str, adapter: TextAdapter) -> Tensor:
         """The prompt's text context [n, width], in the dtype of the weights, without the zero rows after it."""

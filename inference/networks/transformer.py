@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend
 
 from inference.fast.block_cache import BlockCache
 from inference.gpu.attention import attention
-from inference.gpu.joined import JoinedProjections
+from inference.gpu.fused_projections import FusedProjections
 from inference.gpu.modulation import Modulation, of_rows
 from inference.networks.adapter import TextAdapter
 from inference.networks.params import PATCH, TransformerParams
@@ -249,7 +249,7 @@ class FinalLayer(nn.Module):
         return self.linear(modulate(x, shift, scale))
 
 
-class SelfAttention(JoinedProjections):
+class SelfAttention(FusedProjections):
     PROJECTIONS = ("q_proj", "k_proj", "v_proj")
     #: See `attention`.
     kernels: tuple[SDPBackend, ...] = ()
@@ -270,7 +270,7 @@ class SelfAttention(JoinedProjections):
         return self.output_proj(reduced(join_heads(attention(query, key, value, self.kernels))))
 
 
-class CrossAttention(JoinedProjections):
+class CrossAttention(FusedProjections):
     PROJECTIONS = ("k_proj", "v_proj")
 
     def __init__(self, width: int, context_width: int, head_dim: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 #: Keys of a LoRA file that a sentence names; of more it says how many.
-KEYS_NAMED = 3
+MAX_KEYS_NAMED = 3
 
 
 class NoteCode(StrEnum):
@@ -63,9 +63,9 @@ def make_note(code: NoteCode, **values: str) -> Note:
 
 def lora_note(lora: str, keys: Sequence[str], reason: Note) -> Note:
     """The note that a LoRA is used without some of its keys. `reason`: why."""
-    values = {"lora": lora, "keys": ", ".join(keys[:KEYS_NAMED])}
+    values = {"lora": lora, "keys": ", ".join(keys[:MAX_KEYS_NAMED])}
     shown = values["keys"]
-    if (more := len(keys) - KEYS_NAMED) > 0:
+    if (more := len(keys) - MAX_KEYS_NAMED) > 0:
         values["more"] = str(more)
         shown = f"{shown} and {more} more"
     return Note(f"The LoRA {lora} is used without {shown}: {reason}", reason.code, {**values, **reason.values})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from inference.gpu.joined import join_projections, separate_projections
+from inference.gpu.fused_projections import fuse_projections, unfuse_projections
 from inference.metadata import model_hash
 from inference.networks.float8 import keep_in_float8, multiplies_float8
 from inference.networks.params import TransformerParams
@@ -29,7 +29,7 @@ class DiffusionModel:
             keep_in_float8(self.transformer.blocks, multiplies_float8(device))
         load_module(self.transformer, file, device, dtype, ignored=IGNORED_TRANSFORMER_KEYS)
         if device.type == "cuda":
-            join_projections(self.transformer)
+            fuse_projections(self.transformer)
         self.loras = MergedLoras([Network("", self.transformer, file)])
         reader = ThreadPoolExecutor(1, "model-hash")
         self._hash = reader.submit(_hash, file.path)
@@ -52,7 +52,7 @@ class DiffusionModel:
 
     def release(self) -> None:
         """Free its memory at once: compiled code refers to itself, and would keep it for a while."""
-        separate_projections(self.transformer)
+        unfuse_projections(self.transformer)
         for parameter in self.transformer.parameters():
             parameter.data = torch.empty(0, dtype=parameter.dtype)
 

@@ -19,7 +19,7 @@ from inference.weights.lora_files import LORA_FOLDER, lora_name, lora_names, lor
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_LORAS = 8
+CACHED_LORAS = 8
 
 
 class LoraFolder:
@@ -28,7 +28,7 @@ class LoraFolder:
     def __init__(self, models: Path, text_encoder: nn.Module) -> None:
         self._models = models
         self._text_encoder = text_encoder
-        self._read_cached = lru_cache(REMEMBERED_LORAS)(self._read)
+        self._read_cached = lru_cache(CACHED_LORAS)(self._read)
 
     def names(self) -> list[str]:
         """The files as they are now."""

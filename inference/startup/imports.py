@@ -15,7 +15,7 @@ from inference.startup.environment import set_up_environment
 from inference.startup.garbage import without_garbage_collection
 
 #: Seconds between two checks whether the bot is still running.
-LOOK = 0.1
+POLL_INTERVAL = 0.1
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def ending_with(parent: int) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK):
+        while not over.wait(POLL_INTERVAL):
             if os.getppid() != parent:
                 os._exit(0)
 

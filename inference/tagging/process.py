@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from inference.child_process import (
     CONNECTION_LOST,
     EXIT_GRACE,
-    how_it_ended,
-    leave_signals_to_the_parent,
+    exit_reason,
+    ignore_signals,
     pipe,
     send_in_thread,
 )
@@ -144,7 +144,7 @@ class TaggerProcess:
             process.join(EXIT_GRACE)
         code = None if process is None else process.exitcode
         self._end()
-        return _Idle() if code == 0 and not self._is_stopped else TaggerLost(how_it_ended(code, what="tagger"))
+        return _Idle() if code == 0 and not self._is_stopped else TaggerLost(exit_reason(code, what="tagger"))
 
     def _end(self) -> None:
         with self._lifecycle:
@@ -172,7 +172,7 @@ def load_tagger(path: str) -> Tagger:
 def _serve(load: Callable[[str], Tagger], path: str, connection: Connection, idle: float) -> None:
     """The tagger's side: load, then tag what comes until the other end closes, or nothing came for `idle` seconds."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    leave_signals_to_the_parent()
+    ignore_signals()
     with suppress(EOFError, OSError):
         try:
             tagger = load(path)

@@ -149,7 +149,7 @@ class ModelFiles:
         )
 
 
-def unfitting(files: ModelFiles) -> Mapping[Path, str]:
+def mismatches(files: ModelFiles) -> Mapping[Path, str]:
     """The text encoders and VAEs of the folder that do not fit the diffusion model, each with why, in a sentence."""
     faults: dict[Path, str] = {}
     requirements = _requirements(files.transformer, files.qwen_tokenizer)

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from inference.gpu.joined import join_again
+from inference.gpu.fused_projections import fuse_again
 from inference.networks.float8 import ScaledRows, float8_layer
 from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
@@ -164,7 +164,7 @@ class MergedLoras:
             else:
                 weight.data = tensor.to(weight.device, weight.dtype)
         for network in self._networks:
-            join_again(network.module)
+            fuse_again(network.module)
         self._merged, self._touched = loras, wanted
 
 

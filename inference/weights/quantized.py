@@ -51,7 +51,7 @@ class Quantization:
             raise ValueError(f"it holds whole numbers of {8 * tensor.dtype.itemsize} bits, and none of int8")
         plain = tensor.to(torch.float32, copy=True).mul_(scale.reshape(-1, *[1] * (tensor.ndim - 1)))
         settings = self.form.settings(key.rpartition(".")[0])
-        return turn(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
+        return rotate_groups(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
 
     def scaled_rows(self, key: str) -> ScaledRows | None:
         """A matrix of the file as it is, where it is in float8_e4m3fn; None for any other tensor."""
@@ -84,7 +84,7 @@ class Quantization:
         return scale.flatten()
 
 
-def turn(weight: Tensor, size: int) -> Tensor:
+def rotate_groups(weight: Tensor, size: int) -> Tensor:
     """Multiply each `size` columns of `weight` [out, in] by the regular Hadamard matrix of that size, in place.
 
     A few rows at a time, so that the memory for a second copy is never taken.

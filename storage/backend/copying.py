@@ -47,7 +47,7 @@ async def copy_database(
     target is not, or a row does not fit into it or reads differently there.
     """
     async with _claimed(source), _claimed(target):
-        async with source.patient_transactions().reading() as old, target.patient_transactions().writing() as new:
+        async with source.unlimited_transactions().reading() as old, target.unlimited_transactions().writing() as new:
             if filled := [name for name, rows in (await _count(new)).items() if rows]:
                 raise DatabaseRefused(
                     f"The database to copy into is not empty (it has rows in {', '.join(filled)}). Name a new one."
@@ -209,5 +209,5 @@ async def _latest_id(connection: AsyncConnection, table: Table) -> int | None:
 
 async def _analyze(database: Database) -> None:
     """Without it, PostgreSQL would plan its first queries for empty tables."""
-    async with database.patient_transactions().writing() as connection:
+    async with database.unlimited_transactions().writing() as connection:
         await connection.execute(text("ANALYZE"))

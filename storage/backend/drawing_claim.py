@@ -30,11 +30,11 @@ from storage.schema import claims
 logger = logging.getLogger(__name__)
 
 #: Seconds between two renewals, and between two attempts of one who wants it.
-RENEW_EVERY, ASK_EVERY = 5.0, 1.0
+RENEW_INTERVAL, POLL_INTERVAL = 5.0, 1.0
 #: After this time without a renewal another bot may take it.
 EXPIRES_AFTER = timedelta(seconds=30)
 #: Seconds after which a holder that cannot renew it counts as having lost it: earlier, so that two never draw.
-GIVEN_UP_AFTER = 20.0
+RENEW_TIMEOUT = 20.0
 
 TAKEN = "another bot has taken over"
 NOT_RENEWED = "the database did not answer, so another bot may take over"
@@ -104,7 +104,7 @@ class DrawingClaim:
             if seen is None:
                 logger.info("waiting: a bot that may have crashed holds the claim for up to %s", EXPIRES_AFTER)
             seen = renewed_at
-            await asyncio.sleep(ASK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
         return True
 
     async def keep(self) -> None:
@@ -112,19 +112,19 @@ class DrawingClaim:
         while True:
             try:
                 if self._held.is_set():
-                    await asyncio.sleep(min(RENEW_EVERY, max(0.0, self._given_up_at - _now())))
+                    await asyncio.sleep(min(RENEW_INTERVAL, max(0.0, self._given_up_at - _now())))
                     await self._renew_in_time()
                 else:
-                    await asyncio.sleep(ASK_EVERY)
+                    await asyncio.sleep(POLL_INTERVAL)
                     await self.take()
             except StorageUnavailable as error:
                 logger.warning(
                     "the claim could not be %s: %s", "renewed" if self._held.is_set() else "taken back", error
                 )
-                await asyncio.sleep(ASK_EVERY)
+                await asyncio.sleep(POLL_INTERVAL)
             except Exception:  # nobody else would renew it, or notice that it is lost
                 logger.exception("the claim could not be looked after")
-                await asyncio.sleep(ASK_EVERY)
+                await asyncio.sleep(POLL_INTERVAL)
 
     async def release(self) -> None:
         """Release the claim, so that the next bot can take it at once."""
@@ -165,7 +165,7 @@ class DrawingClaim:
             )
             epoch, holder, renewed_at, is_expired = found.one()
             is_free = is_expired or holder is None or holder == self._name or self._lock or has_ended(holder)
-            if not (is_free or self._stands_still(renewed_at, asked_at)):
+            if not (is_free or self._is_expired_locally(renewed_at, asked_at)):
                 return False
             await connection.execute(
                 update(claims).values(epoch=epoch + 1, holder=self._name, renewed_at=DatabaseTime())
@@ -178,7 +178,7 @@ class DrawingClaim:
         logger.log(logging.INFO if is_first else logging.WARNING, "took the claim (epoch %d)", self._epoch)
         return True
 
-    def _stands_still(self, renewed_at: datetime, asked_at: float) -> bool:
+    def _is_expired_locally(self, renewed_at: datetime, asked_at: float) -> bool:
         """Whether another's claim has not been renewed for as long as it lasts, by this machine's clock."""
         if self._seen is None or self._seen[0] != renewed_at:
             self._seen = renewed_at, _now()
@@ -217,7 +217,7 @@ class DrawingClaim:
 
     def _renewed(self, asked_at: float) -> None:
         """Whoever has the lock cannot lose the claim while the database does not answer."""
-        self._given_up_at = inf if self._lock is not None else asked_at + GIVEN_UP_AFTER
+        self._given_up_at = inf if self._lock is not None else asked_at + RENEW_TIMEOUT
 
     def _lose(self, why: str) -> None:
         if self._held.is_set():

@@ -73,7 +73,7 @@ def postgresql_engine(url: URL, timeouts: DatabaseTimeouts, kept: int = KEPT, mo
     return engine
 
 
-def patient_postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
+def unlimited_postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
     """Without a limit on statements: for migrations, and for copying whole databases."""
     return _create(url, {"timeout": timeouts.connect}, poolclass=NullPool)
 

@@ -79,7 +79,7 @@ def examine(file: Path) -> None:
         raise DatabaseRefused(
             f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or later is needed. Update Python."
         )
-    if on_a_share(file):
+    if is_on_network_share(file):
         raise DatabaseRefused(f"The database {file} {NOT_ON_THIS_COMPUTER}")
     if (warning := synced(file.absolute())) is not None:
         logger.warning("%s", warning)
@@ -99,7 +99,7 @@ def examine(file: Path) -> None:
         )
 
 
-def on_a_share(file: PurePath) -> bool:
+def is_on_network_share(file: PurePath) -> bool:
     """Whether Windows finds `file` on another computer: \\\\server\\share\\anima.db."""
     return isinstance(file, PureWindowsPath) and file.drive.startswith("\\\\")
 

@@ -27,9 +27,9 @@ PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, e
 #: Milliseconds after which PostgreSQL ends a transaction of a bot that has gone silent, with the locks that it holds.
 IDLE_IN_TRANSACTION = "60000"
 #: Seconds between two questions whether a transaction was committed.
-ASK_AGAIN_AFTER = 0.2
+POLL_INTERVAL = 0.2
 #: SQLite and PostgreSQL take some 30,000.
-VALUES_AT_A_TIME = 1000
+VALUES_PER_STATEMENT = 1000
 #: How long the token of a committed transaction is kept.
 COMMITS_KEPT = timedelta(minutes=10)
 
@@ -42,7 +42,7 @@ class StorageUnavailable(Exception):
     """The database is not available now (locked, full, unreachable). The transaction was rolled back."""
 
 
-class _Turns:
+class _PriorityLock:
     """A lock. Of those who wait for it, the urgent ones come first, and then who came first."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Turns:
         self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())  # the urgent ones, the others
 
     @asynccontextmanager
-    async def turn(self, urgent: bool = False) -> AsyncIterator[None]:
+    async def hold(self, urgent: bool = False) -> AsyncIterator[None]:
         if self._is_held:
             await self._wait(urgent)
         self._is_held = True
@@ -98,7 +98,7 @@ class Transactions:
         self._timeouts = timeouts or DatabaseTimeouts()
         self._with_tokens = with_tokens
         self.on_sqlite = engine.dialect.name == "sqlite"
-        self._turns = _Turns() if self.on_sqlite else None
+        self._write_lock = _PriorityLock() if self.on_sqlite else None
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._connections = 0
         self._none_connected = asyncio.Event()
@@ -120,7 +120,7 @@ class Transactions:
         """
         with _explained():
             engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-            async with self._turn(urgent), self._connected(engine) as connection:
+            async with self._write_turn(urgent), self._connected(engine) as connection:
                 await connection.begin()
                 token = None if self.on_sqlite else await self._begin(connection, alone_with)
                 yield connection
@@ -131,7 +131,7 @@ class Transactions:
         if self.on_sqlite:
             with _explained():
                 engine = self._engine.execution_options(begin=None)
-                async with self._turn(), self._connected(engine) as connection:
+                async with self._write_turn(), self._connected(engine) as connection:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
@@ -156,8 +156,8 @@ class Transactions:
         self._closed = True
         await self.drain()
 
-    def _turn(self, urgent: bool = False) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.turn(urgent)
+    def _write_turn(self, urgent: bool = False) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._write_lock is None else self._write_lock.hold(urgent)
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -217,7 +217,7 @@ class Transactions:
                 async with asyncio.timeout(left), self._engine.begin() as connection:
                     is_new = (await connection.execute(again.returning(commits.c.token))).first() is not None
                 return not is_new
-            await asyncio.sleep(ASK_AGAIN_AFTER)
+            await asyncio.sleep(POLL_INTERVAL)
         return False
 
     async def forget_commits(self, connection: AsyncConnection) -> None:
@@ -235,8 +235,8 @@ def _log_failure(task: asyncio.Task[Any]) -> None:
 
 def in_groups(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """So many values as one statement takes, and then the next ones."""
-    for first in range(0, len(values), VALUES_AT_A_TIME):
-        yield values[first : first + VALUES_AT_A_TIME]
+    for first in range(0, len(values), VALUES_PER_STATEMENT):
+        yield values[first : first + VALUES_PER_STATEMENT]
 
 
 class HasTransactions(Protocol):

@@ -52,7 +52,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
 
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.5)
+    monkeypatch.setattr("bot.jobs.delivery.progress.EDIT_INTERVAL", 0.5)
     stage = Stage(standin, tmp_path)
     stage.engine = SteadyEngine()
     stage.settings["anima_largest_batch"] = 1

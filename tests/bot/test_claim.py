@@ -34,9 +34,9 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.02)
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.02)
-    monkeypatch.setattr(base, "OTHER_BOT_FIRST", 0.0)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.02)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(base, "OTHER_BOT_TIMEOUT", 0.0)
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage

@@ -98,7 +98,7 @@ async def test_a_locked_database_is_waited_for(stage: Stage, seconds: float) -> 
 async def test_images_posted_while_it_is_locked_are_recorded_afterwards(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_SURPRISES", 1)  # a locked database is none
+    monkeypatch.setattr(outbox, "MAX_UNEXPECTED_ERRORS", 1)  # a locked database is none
     await in_hand(stage)
     posting = stage.discord.faults.hold("PATCH", "^/(channels|webhooks)/", times=2, file="anima-")
 

@@ -162,7 +162,7 @@ async def test_a_job_waits_for_a_model_that_cannot_be_loaded_and_ends_after_hour
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
-    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.delivery.progress.EDIT_INTERVAL", 0.05)
     stage = Stage(standin, tmp_path)
     write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
 
@@ -226,7 +226,7 @@ async def test_a_job_waits_for_a_model_no_longer_for_being_restarted_meanwhile(
 
 
 async def test_a_message_that_is_gone_is_asked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.delivery.progress.EDIT_INTERVAL", 0.05)
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     stage.discord.delete_message(stage.discord.messages.get(job.message_id))

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from bot.ops.settings import MINIATURE
-from bot.prompting.described import TagThresholds, believed_tags, described_prompt
+from bot.prompting.described import TagThresholds, described_prompt, likely_tags
 from inference import Engine
 from inference.miniature.characters import Character
 from inference.miniature.classifier import Classifier, accuracies
@@ -32,7 +32,7 @@ OTHER_SEED = 50_000
 
 def describe(tagger: Tagger, image: Pixels) -> str:
     guesses = tagger.guesses(Image.fromarray(image))
-    return described_prompt(believed_tags(guesses, TagThresholds(), with_safety=False))
+    return described_prompt(likely_tags(guesses, TagThresholds(), with_safety=False))
 
 
 def print_shares(name: str, classifier: Classifier, images: Sequence[Pixels], people: Sequence[Character]) -> None:

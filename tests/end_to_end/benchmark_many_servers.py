@@ -86,7 +86,7 @@ async def measure(
     servers: int, shards: int, concurrency: int, rate: float, seconds: float, folder: Path
 ) -> ManyServersFigures:
     figures = ManyServersFigures()
-    sharding = Sharding(shards=shards, max_concurrency=concurrency, servers_per_shard=2_500, identify_every=5.0)
+    sharding = Sharding(shards=shards, max_concurrency=concurrency, servers_per_shard=2_500, identify_interval=5.0)
     async with FakeDiscord(sharding=sharding) as discord:
         guilds = discord.world.add_servers(servers)
         for guild in guilds[::10]:

@@ -17,7 +17,7 @@ from inference import Cancelled, Engine, OutOfMemory
 from inference.benchmark.loop import recompilations
 from inference.gpu.attention import kernels_for
 from inference.gpu.batch_gain import SIZES
-from inference.gpu.joined import join_projections, separate_projections
+from inference.gpu.fused_projections import fuse_projections, unfuse_projections
 from inference.networks.compile import graphs_compiled
 from inference.process import EngineProcess, load_engine
 from inference.sampling import SAMPLERS, initial_noise
@@ -135,14 +135,14 @@ def test_after_warming_up_no_picture_waits_for_the_compiler() -> None:
 
 @torch.inference_mode()
 def test_joined_projections_and_all_steps_at_once_change_no_image(gpu: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpu.transformer.blocks[0].self_attn.joined is not None  # type: ignore[union-attr]
+    assert gpu.transformer.blocks[0].self_attn.fused is not None  # type: ignore[union-attr]
     joined = gpu.generate([REQUEST])[0].latent
     monkeypatch.setattr("inference.gpu.passes.computes_ahead", lambda _device: False)
-    separate_projections(gpu.transformer)
+    unfuse_projections(gpu.transformer)
     try:
         assert relative_error(joined, gpu.generate([REQUEST])[0].latent) < PICTURE_TOLERANCE
     finally:
-        join_projections(gpu.transformer)
+        fuse_projections(gpu.transformer)
 
 
 def test_small_images_are_the_same_as_a_graph() -> None:

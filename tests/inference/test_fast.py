@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from inference import Engine, GenerationRequest
-from inference.fast.block_cache import FULL_AT_FIRST, MAX_SKIPPED, THRESHOLD, BlockCache
+from inference.fast.block_cache import MAX_SKIPPED, THRESHOLD, WARMUP_CALLS, BlockCache
 from inference.metadata.files import read
 from inference.miniature.commands import MODELS
 from inference.miniature.evaluate import cases
@@ -40,7 +40,7 @@ class Blocks:
 
 def warmed_up(blocks: Blocks, *adds: float) -> BlockCache:
     cache = BlockCache()
-    for _ in range(FULL_AT_FIRST):
+    for _ in range(WARMUP_CALLS):
         blocks.run(cache, *adds)
     blocks.asked.clear()
     return cache
@@ -49,9 +49,9 @@ def warmed_up(blocks: Blocks, *adds: float) -> BlockCache:
 def test_the_first_calls_are_computed_in_full() -> None:
     blocks = Blocks()
     cache = BlockCache()
-    for _ in range(FULL_AT_FIRST):
+    for _ in range(WARMUP_CALLS):
         blocks.run(cache, 1.0, 1.0)
-    assert blocks.asked == [[0, 1]] * FULL_AT_FIRST
+    assert blocks.asked == [[0, 1]] * WARMUP_CALLS
 
 
 def test_each_row_is_computed_where_its_own_first_block_changed() -> None:
@@ -87,7 +87,7 @@ def test_blocks_are_computed_if_a_value_is_not_a_number() -> None:
 def test_tiles_are_told_apart() -> None:
     blocks = Blocks()
     cache = BlockCache()
-    for _ in range(FULL_AT_FIRST):
+    for _ in range(WARMUP_CALLS):
         for tile, adds in enumerate((1.0, 5.0)):
             cache.use_tile(tile)
             blocks.run(cache, adds)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import inference.process
-from inference.child_process import how_it_ended, leave_signals_to_the_parent
+from inference.child_process import exit_reason, ignore_signals
 from inference.process import EngineDied, EngineFailed, EngineProcess
 from inference.watchdog import Timeouts
 from tests.inference.sleeping_engine import load
@@ -72,7 +72,7 @@ def test_a_child_leaves_ctrl_break_to_the_bot_too(monkeypatch: pytest.MonkeyPatc
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     kept = [signal.signal(number, signal.SIG_DFL) for number in numbers]
     try:
-        leave_signals_to_the_parent()
+        ignore_signals()
         assert [signal.getsignal(number) for number in numbers] == [signal.SIG_IGN] * 3
     finally:
         for number, handler in zip(numbers, kept, strict=True):
@@ -99,8 +99,8 @@ def test_a_child_leaves_ctrl_break_to_the_bot_too(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_an_exit_code_is_explained(code: int | None, platform: str, told: str) -> None:
-    assert how_it_ended(code, platform) == f"The engine's process {told}."
-    assert how_it_ended(code, platform, "tagger") == f"The tagger's process {told}."
+    assert exit_reason(code, platform) == f"The engine's process {told}."
+    assert exit_reason(code, platform, "tagger") == f"The tagger's process {told}."
 
 
 #: Modules that CPython has on POSIX alone ("Availability: Unix" in its library reference).

@@ -292,7 +292,7 @@ def all_in_one_headers() -> FuzzTarget:
     from inference.networks.qwen import Qwen, QwenParams
     from inference.networks.vae import Level, Vae, VaeParams
     from inference.request import CheckpointError
-    from inference.weights.checkpoint import ModelFiles, unfitting
+    from inference.weights.checkpoint import ModelFiles, mismatches
     from inference.weights.headers.header import Header
     from tests.golden import MODELS
 
@@ -373,7 +373,7 @@ def all_in_one_headers() -> FuzzTarget:
         file.holding_zeros(header, size)
         # Networks of sizes that were met before are not built again, which is what takes the time.
         with patch.object(vae_module, "Vae", vae), patch.object(text_encoder, "Qwen", qwen):
-            unfitting(ModelFiles.find(folder))
+            mismatches(ModelFiles.find(folder))
 
     return FuzzTarget(read, SEEDS, (text_of(b"x").encode(),), (CheckpointError,), seconds=2.0, longest=64)
 

@@ -87,7 +87,7 @@ def prompts() -> FuzzTarget:
         correct(prompt, tags)
         minors_sexual(prompt, negative=prompt)
         asks_for_nsfw(prompt, negative="")
-        markdown.blockquote(prompt, markdown.PROMPT_SHOWN)
+        markdown.blockquote(prompt, markdown.MAX_PROMPT_SHOWN)
         markdown.inline(prompt, 100)
         tags.complete(prompt[-100:])
 

@@ -173,8 +173,8 @@ async def test_a_server_that_sorts_texts_in_another_order_is_copied_to(
 
 @pytest.mark.parametrize("where", ["source", "target"])
 async def test_nothing_is_copied_while_a_bot_draws(source, target, where, urls, monkeypatch):
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.05)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.05)
     bot = await Database.open(urls[0] if where == "source" else urls[1])
     assert await bot.lock()
     keeping = asyncio.create_task(bot.claim.keep())

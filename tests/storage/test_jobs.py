@@ -313,7 +313,7 @@ async def test_a_servers_jobs_in_given_states_are_cancelled(database):
 @pytest.mark.parametrize("count", [3, 12])
 async def test_many_jobs_end_by_as_few_statements_as_one(database, monkeypatch, count):
     """Else a pause of everything keeps all others from writing for as long as there are jobs."""
-    monkeypatch.setattr(transactions, "VALUES_AT_A_TIME", 6)
+    monkeypatch.setattr(transactions, "VALUES_PER_STATEMENT", 6)
     spent = [await accepted(database, cost=2.0) for _ in range(count)] + [await rendered(database, cost=3.0)]
     with executed(database) as statements:
         ended = await database.jobs.cancel_everywhere("paused", by=ADMIN)

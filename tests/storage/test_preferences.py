@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from storage.preferences import DRAFT_LIFETIME, PRESETS_EACH, TooManyPresets
+from storage.preferences import DRAFT_LIFETIME, MAX_PRESETS, TooManyPresets
 from tests.storage.requests import ALICE, BOB
 
 
@@ -35,13 +35,13 @@ async def test_presets_are_saved_replaced_found_and_deleted_by_name(database):
 
 
 async def test_there_are_never_too_many_presets_even_when_saved_at_once(database):
-    names = [f"preset {number:02}" for number in range(PRESETS_EACH + 3)]
+    names = [f"preset {number:02}" for number in range(MAX_PRESETS + 3)]
     saved = await asyncio.gather(
         *(database.preferences.save_preset(ALICE, name, {"name": name}) for name in names), return_exceptions=True
     )
     assert sum(isinstance(outcome, TooManyPresets) for outcome in saved) == 3
     kept = await database.preferences.presets(ALICE)
-    assert len(kept) == PRESETS_EACH
+    assert len(kept) == MAX_PRESETS
     await database.preferences.save_preset(ALICE, next(iter(kept)), {"replaced": True})
     with pytest.raises(TooManyPresets, match="delete one before saving “one more”"):
         await database.preferences.save_preset(ALICE, "one more", {})

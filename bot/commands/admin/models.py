@@ -14,12 +14,12 @@ from bot.generation.typed.models import list_models
 from bot.messages.details import VARIANTS
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.rules.server_settings import ServerSettings
-from bot.text.markdown import NAME_SHOWN, inline, truncate
+from bot.text.markdown import MAX_NAME_SHOWN, inline, truncate
 from bot.text.translation import N_, say
 
 #: The choice that resets the server's own default.
 AS_OPERATOR = "-"
-MODELS_LISTED = 40
+MAX_MODELS_LISTED = 40
 
 ABOUT = N_(
     "Which diffusion models members may use, and which one draws unless they choose another. Each model brings its own "
@@ -37,7 +37,7 @@ async def models_page(context: AdminContext, begin: int | None) -> Items:
     lines = [f"### {say('Models')}", say(ABOUT)]
     if models is None or not models.models:
         return [text([*lines, say(NOT_KNOWN)])]
-    lines += [_line(name, models) for name in list(models.models)[:MODELS_LISTED]]
+    lines += [_line(name, models) for name in list(models.models)[:MAX_MODELS_LISTED]]
     lines += [f"⚠️ {warning}" for warning in _warnings(settings, models)]
     is_set = settings.defaults.model is not None or settings.access.models
     if len(models.models) < 2 and not is_set:
@@ -63,7 +63,7 @@ def with_offered_models(settings: ServerSettings, chosen: Sequence[str]) -> Serv
 
 def _line(name: str, models: ModelInfo) -> str:
     about = say(VARIANTS[models.of(name).native.variant])
-    return f"- **{inline(name, NAME_SHOWN)}** {about}"
+    return f"- **{inline(name, MAX_NAME_SHOWN)}** {about}"
 
 
 def _warnings(settings: ServerSettings, models: ModelInfo) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.generation.typed import mistakes
+from bot.generation.typed import validation_errors
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.formats import decimal
@@ -23,7 +23,7 @@ MAX_NAMED = 5
 
 #: What each setting is called in forms, in errors and in the log.
 LABELS: Mapping[str, str] = {
-    **mistakes.LABELS,
+    **validation_errors.LABELS,
     "turbo": N_("Turbo"),
     "fast": N_("Fast mode"),
     "prefix_on": N_("Add the prefix"),

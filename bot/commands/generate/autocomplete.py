@@ -113,7 +113,7 @@ async def complete_model(interaction: discord.Interaction[AnimaClient], typed: s
     if choice is None:
         return []
     loaded, default = interaction.client.model_info.loaded_models, choice.model().name
-    found = [name for name in choice.offered if not choice.several or _has_words(name, typed)]
+    found = [name for name in choice.offered if not choice.has_alternatives or _has_words(name, typed)]
     described = {name: describe_model(choice.models.of(name), name == default, name in loaded) for name in found}
     fitting = [(name, about) for name, about in described.items() if len(name) <= MAX_CHOICE_LENGTH]
     return [Choice(name=_with_about(name, about), value=name) for name, about in fitting[:MAX_CHOICES]]

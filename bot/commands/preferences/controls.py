@@ -12,7 +12,7 @@ from bot.commands.preferences.defaults import SELECTS, PreferencesContext, optio
 from bot.generation.options import Options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
 from bot.text.markdown import truncate
 from bot.text.translation import N_, say

@@ -15,16 +15,16 @@ from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
 from bot.generation.typed.loras import parse_lora
-from bot.generation.typed.mistakes import LABELS, describe_mistakes
+from bot.generation.typed.validation_errors import LABELS, describe_validation_errors
 from bot.jobs.model.choice import ModelChoice
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say
 
 #: Of each text. Discord takes 4,000 characters in all.
-TEXT_SHOWN = 200
+MAX_TEXT_SHOWN = 200
 
 #: What is chosen from a menu, apart from custom sizes.
 SELECTS = ("model", "size", "sampler", "scheduler")
@@ -131,7 +131,7 @@ def format_value(name: str, value: Any, context: PreferencesContext) -> str:
     if name == "loras" and value:
         return ", ".join(_format_lora(lora, strength, context) for lora, strength in value)
     if name == "model" and value:
-        shown = inline(value, NAME_SHOWN)
+        shown = inline(value, MAX_NAME_SHOWN)
         return shown if value in context.offered else f"{shown} ({say(NOT_HERE)})"
     if value in ("", (), None):
         return say("none")
@@ -145,12 +145,12 @@ def format_value(name: str, value: Any, context: PreferencesContext) -> str:
         case str() if name in SELECTS:
             return f"`{value}`"
         case str():
-            return inline(value, TEXT_SHOWN)
+            return inline(value, MAX_TEXT_SHOWN)
     return describe_size(value) if name == "size" else str(value)
 
 
 def _format_lora(lora: str, strength: float, context: PreferencesContext) -> str:
-    name = inline(lora, NAME_SHOWN)
+    name = inline(lora, MAX_NAME_SHOWN)
     known = name if strength == 1 else f"{name} {strength:g}"
     return known if lora in context.model.loras else f"{known} ({say(NOT_HERE)})"
 
@@ -230,5 +230,5 @@ def validate(changes: Mapping[str, Any]) -> dict[str, Any]:
     try:
         options = Options.of({name: value for name, value in changes.items() if value is not None})
     except ValidationError as error:
-        raise InvalidForm(describe_mistakes(error)) from error
+        raise InvalidForm(describe_validation_errors(error)) from error
     return dict.fromkeys(changes) | options.as_json()

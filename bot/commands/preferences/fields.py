@@ -10,14 +10,14 @@ from discord import ui
 
 from bot.commands.preferences.defaults import PreferencesContext, as_text
 from bot.generation.sizes import example_size
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.limits import MAX_FIELD_LENGTH
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.request import MAX_CFG_SCALE, MAX_STEPS
 
-LORAS_LISTED = 1500
+MAX_LORAS_LENGTH = 1500
 
 
 def number_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
@@ -42,7 +42,7 @@ def lora_fields(context: PreferencesContext) -> list[ui.Item[Any]]:
     names = ", ".join(context.model.loras)
     here = say("There are no LoRAs here yet.")
     if names:
-        here = say("Available: {names}", names=inline(names, LORAS_LISTED))
+        here = say("Available: {names}", names=inline(names, MAX_LORAS_LENGTH))
     example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
     return [_field("loras", context, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)]
 

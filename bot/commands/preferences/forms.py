@@ -14,7 +14,7 @@ from bot.components.preset_modal import save as save_preset
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import key_of, on_one_line, without_seed
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.text.translation import N_, say
 
 SAVED = N_("Saved.")

@@ -26,15 +26,15 @@ from bot.commands.preferences.defaults import (
 )
 from bot.components.base import AnimaInteraction
 from bot.generation.presets import MAX_NAME_LENGTH
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline, truncate
 from bot.text.translation import N_, say
-from storage.preferences import PRESETS_EACH
+from storage.preferences import MAX_PRESETS
 
 #: Of the 4,000 characters that a message with components may have.
-TEXT_SHOWN, NOTICE_SHOWN = 3000, 800
+MAX_TEXT_SHOWN, MAX_NOTICE_SHOWN = 3000, 800
 
 ABOUT = N_(
     "Your settings for every `/anima imagine`. Anything you haven't set comes from the server, or else from the model."
@@ -57,7 +57,7 @@ async def show(
     context = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()
     if notice:
-        container.add_item(ui.TextDisplay(f"-# {truncate(notice, NOTICE_SHOWN)}"))
+        container.add_item(ui.TextDisplay(f"-# {truncate(notice, MAX_NOTICE_SHOWN)}"))
     if draft_id is not None:
         container.add_item(ui.ActionRow(edit_again_button(draft_id)))
     for item in _defaults_page(context) if page == "defaults" else _presets_page(context, preset):
@@ -70,7 +70,7 @@ def _defaults_page(context: PreferencesContext) -> Iterator[ui.Item[Any]]:
     lines = [f"### {say('Your defaults')}", f"-# {say(ABOUT)}"]
     named = [name for name in LABELS if name != "model" or holds.model is not None]
     lines += [f"**{say(LABELS[name])}** {' · '.join(describe_option(name, context, holds))}" for name in named]
-    yield ui.TextDisplay(truncate("\n".join(lines), TEXT_SHOWN))
+    yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_SHOWN))
     for name in SELECTS:
         if name != "model" or len(context.offered) > 1:
             yield ui.ActionRow(default_select(name, context))
@@ -87,7 +87,7 @@ def _defaults_page(context: PreferencesContext) -> Iterator[ui.Item[Any]]:
 
 
 def _presets_page(context: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
-    count = say("{count} of {most}", count=len(context.presets), most=PRESETS_EACH)
+    count = say("{count} of {most}", count=len(context.presets), most=MAX_PRESETS)
     about = say(
         "Use one with `/anima imagine preset:`. To save a picture's settings as a preset, press **Info** under it."
     )
@@ -102,6 +102,6 @@ def _presets_page(context: PreferencesContext, key: str) -> Iterator[ui.Item[Any
             f"**{say(LABELS[option])}** {format_value(option, getattr(options, option), context)}"
             for option in options_given(options)
         ]
-        yield ui.TextDisplay(truncate("\n".join(lines), TEXT_SHOWN))
+        yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_SHOWN))
         yield ui.ActionRow(preset_button("apply", key), preset_button("delete", key))
     yield ui.ActionRow(form_button("preset", say("Save defaults as preset…")), page_button("defaults", say("Back")))

@@ -18,7 +18,7 @@ from bot.text.markdown import blockquote
 from bot.text.translation import say, say_plural
 
 #: Characters of a message reserved for other texts.
-PROMPT_SHOWN = 3000
+MAX_PROMPT_SHOWN = 3000
 
 
 async def answer_with_description(interaction: AnimaInteraction, load: Callable[[], Awaitable[bytes]]) -> None:
@@ -37,7 +37,7 @@ async def answer_with_description(interaction: AnimaInteraction, load: Callable[
 
 
 def description_layout(description: Description) -> StaticLayout:
-    lines = [f"### {say('What the picture shows')}", blockquote(description.prompt, PROMPT_SHOWN)]
+    lines = [f"### {say('What the picture shows')}", blockquote(description.prompt, MAX_PROMPT_SHOWN)]
     if description.left_out:
         lines.append("-# " + _left_out(description.left_out))
     return StaticLayout(ui.TextDisplay("\n".join(lines)), described_row(description.id))

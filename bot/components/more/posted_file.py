@@ -15,7 +15,7 @@ from bot.generation.source_image import prepare_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.delivery.refusals import UNKNOWN_MESSAGE
 from bot.messages.attachments import asked_again, fetch, gallery_media, media_of
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.text.translation import N_, say
 from inference.request import MAX_SIDE
 from storage.images import Image
@@ -63,7 +63,7 @@ def shown_in(message: discord.Message | None, image: Image) -> discord.UnfurledM
     return next((each for each in media if known_by in each.url), None)
 
 
-@about_its_job
+@with_job_log_context
 async def message_of(client: discord.Client, job: Job) -> discord.Message | None:
     """A job's message, None if the bot cannot see it (any more). Raises discord.HTTPException if Discord fails."""
     try:

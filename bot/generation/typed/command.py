@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.generation.comparison import NAMED, UNKNOWN_NAME, AxisKind, axis_name
+from bot.generation.comparison import MAX_QUOTED_LENGTH, UNKNOWN_NAME, AxisKind, axis_name
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
@@ -126,6 +126,6 @@ def _known(typed: str | None, kind: AxisKind, names: Sequence[str]) -> str | Non
         return None
     name = half_width(typed).strip().casefold().replace(" ", "_")
     if name not in names:
-        unknown = say(UNKNOWN_NAME, axis=axis_name(kind), name=inline(typed, NAMED), names=", ".join(names))
+        unknown = say(UNKNOWN_NAME, axis=axis_name(kind), name=inline(typed, MAX_QUOTED_LENGTH), names=", ".join(names))
         raise InvalidOption(unknown)
     return name

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from bot.generation.errors import InvalidOption
 from bot.generation.typed.models import list_names
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.numbers import half_width, number
 from bot.text.translation import N_, say
 from inference.weights.folders import composed, without_suffix
@@ -60,7 +60,7 @@ class LoraNames:
             for by_key in self._by:
                 found = list(dict.fromkeys(by_key.get(_folded(form), ())))
                 if len(found) > 1:
-                    raise InvalidOption(say(AMBIGUOUS, name=inline(typed, NAME_SHOWN), names=list_names(found)))
+                    raise InvalidOption(say(AMBIGUOUS, name=inline(typed, MAX_NAME_SHOWN), names=list_names(found)))
                 if found:
                     return found[0]
         return None
@@ -68,7 +68,7 @@ class LoraNames:
     def close_to(self, typed: str) -> list[str]:
         """Similar names, the most likely first."""
         by_stem = {_folded(_stem(name)): name for name in reversed(self.names)}
-        stem = _folded(_stem(without_suffix(typed)))[:NAME_SHOWN]
+        stem = _folded(_stem(without_suffix(typed)))[:MAX_NAME_SHOWN]
         containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
         close = get_close_matches(stem, by_stem, CLOSE_NAMES)
         return [by_stem[key] for key in dict.fromkeys((*close, *containing))][:CLOSE_NAMES]
@@ -111,11 +111,11 @@ def parse_loras(
 
 def no_such_lora(name: str, known: LoraNames) -> str:
     """The error for an unknown LoRA: suggests similar ones, or lists all."""
-    shown = inline(name, NAME_SHOWN)
+    shown = inline(name, MAX_NAME_SHOWN)
     if not known.names:
         return say(NO_LORAS, name=shown)
     if close := known.close_to(name):
-        return say(CLOSE_LORAS, name=shown, names=say(" or ").join(inline(each, NAME_SHOWN) for each in close))
+        return say(CLOSE_LORAS, name=shown, names=say(" or ").join(inline(each, MAX_NAME_SHOWN) for each in close))
     return say(NO_SUCH_LORA, name=shown, names=list_names(known.names))
 
 
@@ -143,10 +143,10 @@ def _strength(arguments: str, typed: str, name: str) -> float:
     value = value or named.get("te") or (in_order[0] if in_order else "1")
     strength = number(value)
     if strength is None:
-        example = f"{inline(name, NAME_SHOWN)}:0.8"
-        raise InvalidOption(say(NO_STRENGTH, typed=inline(typed, NAME_SHOWN), example=example))
+        example = f"{inline(name, MAX_NAME_SHOWN)}:0.8"
+        raise InvalidOption(say(NO_STRENGTH, typed=inline(typed, MAX_NAME_SHOWN), example=example))
     if abs(strength) > MAX_LORA_STRENGTH:
         raise InvalidOption(
-            say(STRENGTH_RANGE, name=inline(name, NAME_SHOWN), strength=f"{strength:g}", most=MAX_LORA_STRENGTH)
+            say(STRENGTH_RANGE, name=inline(name, MAX_NAME_SHOWN), strength=f"{strength:g}", most=MAX_LORA_STRENGTH)
         )
     return strength

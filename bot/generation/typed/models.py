@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.generation.errors import InvalidOption
-from bot.text.markdown import NAME_SHOWN, inline
+from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.translation import N_, listed, say
 from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.model_list import find_model, models_called
 
 #: Separates a model's name from what is said about it in choices. People can type on after a choice.
 ABOUT_FOLLOWS = " — "
-NAMES_LISTED = 10
+MAX_NAMES_LISTED = 10
 
 NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
 SEVERAL_MODELS = N_("“{name}” could be several models: {names}. Write the whole name of one, with its folder.")
@@ -45,7 +45,7 @@ def the_only(meant: Sequence[str], text: str) -> str:
     """The model that `text` means. Raises InvalidOption, which names all, where there are several."""
     if len(meant) == 1:
         return meant[0]
-    raise InvalidOption(say(SEVERAL_MODELS, name=inline(text, NAME_SHOWN), names=list_models(meant)))
+    raise InvalidOption(say(SEVERAL_MODELS, name=inline(text, MAX_NAME_SHOWN), names=list_models(meant)))
 
 
 def find_named_model(text: str, models: Iterable[str]) -> str | None:
@@ -62,7 +62,7 @@ def no_such_model(name: str, models: Iterable[str]) -> str:
     """The error for an unknown model; lists the known ones."""
     known = list(models)
     return say(
-        ONLY_MODEL if len(known) == 1 else NO_SUCH_MODEL, name=inline(name, NAME_SHOWN), names=list_models(known)
+        ONLY_MODEL if len(known) == 1 else NO_SUCH_MODEL, name=inline(name, MAX_NAME_SHOWN), names=list_models(known)
     )
 
 
@@ -72,4 +72,4 @@ def list_models(names: Iterable[str]) -> str:
 
 def list_names(names: Iterable[str]) -> str:
     """Names of models or LoRAs; of many only the first ones, and how many more there are."""
-    return listed((inline(name, NAME_SHOWN) for name in names), NAMES_LISTED)
+    return listed((inline(name, MAX_NAME_SHOWN) for name in names), MAX_NAMES_LISTED)

@@ -18,10 +18,10 @@ from typing import Any, TypeAlias, TypeVar
 import discord
 from discord.webhook.async_ import async_context
 
-from bot.jobs.acknowledgement.completions import CompletionTurns
+from bot.jobs.acknowledgement.completions import CompletionQueue
 from bot.jobs.acknowledgement.first_answers import FirstAnswers
 from bot.jobs.delivery.outbox import retry, retry_storage
-from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, may_pass
+from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, is_temporary
 from bot.messages.replies import Loading, guard_answer, note_loading
 from bot.ops.background import cancel
 from bot.ops.shutdown import DuplicateInteraction
@@ -77,7 +77,7 @@ class Acknowledgements:
         self._forgetting: asyncio.Task[None] | None = None
         self._parsers: dict[str, Any] = client._connection.parsers
         self._parse = self._parsers["INTERACTION_CREATE"]
-        self._completions = CompletionTurns(self._parse)
+        self._completions = CompletionQueue(self._parse)
         self._first_answers = FirstAnswers(client)
         self._parsers["INTERACTION_CREATE"] = self._receive
 
@@ -196,7 +196,7 @@ class Acknowledgements:
         payload: Any = {**request.payload, "token": request.interaction_token}
         interaction: Interaction = discord.Interaction(data=payload, state=self._client._connection)
         try:
-            answer = await retry(interaction.original_response, may_pass)
+            answer = await retry(interaction.original_response, is_temporary)
         except discord.HTTPException as error:
             if error.code in (UNKNOWN_MESSAGE, TOKEN_EXPIRED):  # acknowledged, and the answer is deleted or too old
                 return Resumed(request.private, None)

@@ -12,7 +12,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 #: Seconds. Discord gives up after three, and answering takes time too.
-TOO_LATE = 2.5
+MAX_AGE = 2.5
 #: Seconds until the next completion starts, however busy the loop was.
 MAX_PAUSE = 0.003
 
@@ -23,7 +23,7 @@ class _WaitingCompletion:
     since: float
 
 
-class CompletionTurns:
+class CompletionQueue:
     """Starts completions one after another, with time for everything else in between. It starts where discord.py would.
 
     Of a person's completions that wait, only the newest begins, and the others are not answered: Discord shows no
@@ -49,7 +49,7 @@ class CompletionTurns:
         while self._waiting:
             began = loop.time()
             _, waiting = self._waiting.popitem(last=False)
-            if began - waiting.since > TOO_LATE:
+            if began - waiting.since > MAX_AGE:
                 continue
             try:
                 self._begin(waiting.payload)

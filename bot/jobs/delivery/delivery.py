@@ -36,17 +36,17 @@ from bot.jobs.delivery.routes import (
     MessageEditor,
     MessageOutOfReach,
     Posted,
-    of_asker,
+    allowed_mentions,
     posted,
 )
-from bot.jobs.delivery.transmission import Dropped, in_any_case
+from bot.jobs.delivery.transmission import Dropped, independent_task
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages import job as messages
 from bot.messages.buttons import shows_images_of
 from bot.messages.details import message_url
 from bot.messages.layout import without_quotes
 from bot.messages.limits import MAX_NONCE_LENGTH
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.rules.image_policy import ImagePolicy
 from bot.rules.policy import ChannelContext
 from bot.text.languages import speaking
@@ -70,7 +70,7 @@ SETTLING_TIME = 5.0
 DRAWN, ENDED = "drawn", "ended"
 
 #: Errors where the rules of a place are asked for: Discord or the database does not answer, or the job cannot be read.
-UNKNOWN_NOW = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnavailable, ValueError)
+LOOKUP_ERRORS = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnavailable, ValueError)
 
 
 class Undeliverable(Exception):
@@ -86,7 +86,7 @@ class NoLongerAllowed(Exception):
 
 
 @dataclass(frozen=True)
-class _News:
+class _JobUpdate:
     """An update about a job, as it is shown in a place.
 
     view: in the current language. images: checked by the place's rules before they are shown.
@@ -123,7 +123,7 @@ class Delivery:
         self._editor = MessageEditor(client, servers, self._routes, requests)
         self._places = Places(servers, database, image_policy)
 
-    @about_its_job
+    @with_job_log_context
     async def deliver(self, job: Job, *, unsettled: bool = False) -> Posted | None:
         """Post a rendered job's images and record it as delivered. Returns where; None if it has ended meanwhile.
 
@@ -150,7 +150,7 @@ class Delivery:
             return None
         return place
 
-    @about_its_job
+    @with_job_log_context
     async def show(self, job: Job, view: ui.LayoutView, files: Files = list, *, with_files: bool = False) -> bool:
         """Show a job's progress. False: it could not be shown; the image is delivered anyway.
 
@@ -162,10 +162,10 @@ class Delivery:
         """Whether unfinished images may be shown in a job's message now. False also if that cannot be known."""
         try:
             return await self._places.takes_previews(job)
-        except UNKNOWN_NOW:
+        except LOOKUP_ERRORS:
             return False
 
-    @about_its_job
+    @with_job_log_context
     async def conclude(self, job: Job, view: ui.LayoutView) -> bool:
         """Show in a job's message how it ended, if possible. Returns whether it was shown."""
         try:
@@ -173,8 +173,8 @@ class Delivery:
         except MessageDeleted:
             return False
 
-    @about_its_job
-    async def point_to(self, job: Job, place: Posted) -> None:
+    @with_job_log_context
+    async def link_to(self, job: Job, place: Posted) -> None:
         """Link from a job's message to its images, if they are elsewhere."""
         if place.message_id == job.message_id or job.message_id is None:
             return
@@ -186,14 +186,14 @@ class Delivery:
             view = messages.moved(job, url, quoted=quoted)
         await self.conclude(job, view)
 
-    @about_its_job
+    @with_job_log_context
     async def report_failure(self, job: Job, reason: str) -> None:
         """Notify the user why a job failed. Raises Undeliverable, MessageDeleted, Dropped, discord.HTTPException."""
 
         def view(judgement: Judgement) -> ui.LayoutView:
             return messages.failed(job, messages.explain_reason(reason), quoted=not judgement.words_refused)
 
-        await self._post(job, _News(ENDED, view))
+        await self._post(job, _JobUpdate(ENDED, view))
         await self._database.jobs.mark_notified(job.id)
 
     async def _try_to_edit(
@@ -237,9 +237,9 @@ class Delivery:
             shown = (_as_judged(render, judgement) for render in renders)
             return [discord.File(io.BytesIO(render.content), _attachment_name(render)) for render in shown]
 
-        return await self._post(job, _News(DRAWN, view, files, tuple(renders)))
+        return await self._post(job, _JobUpdate(DRAWN, view, files, tuple(renders)))
 
-    async def _post(self, job: Job, news: _News) -> Posted:
+    async def _post(self, job: Job, news: _JobUpdate) -> Posted:
         """Try the job's own message, a new one in its channel, a private one; each only if the rules allow it."""
         if job.reposted and news.images and (before := await self._reposted_before(job)) is not None:
             return before
@@ -266,7 +266,7 @@ class Delivery:
             raise NoLongerAllowed(refusal)
         raise Undeliverable("The job's message, its channel and a private message were all out of reach.")
 
-    async def _post_in_channel(self, job: Job, news: _News, judgement: Judgement) -> Posted | None:
+    async def _post_in_channel(self, job: Job, news: _JobUpdate, judgement: Judgement) -> Posted | None:
         """In the job's own message, or else in a new one in its channel. None if neither is possible."""
         with speaking(messages.message_locale(job)):
             view = news.view(judgement)
@@ -281,7 +281,7 @@ class Delivery:
         return sent
 
     async def _send_anew(
-        self, job: Job, route: DeliveryRoute, news: _News, judgement: Judgement, view: ui.LayoutView
+        self, job: Job, route: DeliveryRoute, news: _JobUpdate, judgement: Judgement, view: ui.LayoutView
     ) -> Posted | None:
         """A new message in the job's channel or for its user; None if that is not possible.
 
@@ -309,10 +309,10 @@ class Delivery:
         try:
             place = await self._places.channel_of(job)
             return place is not None and not (await self._places.judge(job, place)).words_refused
-        except UNKNOWN_NOW:
+        except LOOKUP_ERRORS:
             return False
 
-    async def _judge(self, job: Job, place: ChannelContext, news: _News) -> Judgement:
+    async def _judge(self, job: Job, place: ChannelContext, news: _JobUpdate) -> Judgement:
         try:
             return await self._places.judge(job, place, [render.image for render in news.images])
         except ValueError:
@@ -331,7 +331,7 @@ class Delivery:
         nonce = f"{purpose}-{job.interaction_id}"  # a job of another database may have the same number
         assert len(nonce) <= MAX_NONCE_LENGTH
         try:
-            return posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=of_asker(job)))
+            return posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=allowed_mentions(job)))
         except discord.HTTPException as error:
             if error.code == UNKNOWN_MESSAGE:  # a message with this nonce was posted and then deleted
                 raise MessageDeleted from error
@@ -370,7 +370,7 @@ class Delivery:
             return
         channel = self._client.get_partial_messageable(place.channel_id)
         try:
-            await in_any_case(lambda: channel.get_partial_message(place.message_id).delete())
+            await independent_task(lambda: channel.get_partial_message(place.message_id).delete())
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             logger.info("a message that was posted too late could not be deleted (%s)", error)
 

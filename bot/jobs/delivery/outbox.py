@@ -13,11 +13,11 @@ import discord
 
 from bot.jobs.delivery.delivery import Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.delivery.progress import StatusMessages
-from bot.jobs.delivery.refusals import MessageDeleted, may_pass
+from bot.jobs.delivery.refusals import MessageDeleted, is_temporary
 from bot.jobs.delivery.routes import Posted
-from bot.jobs.delivery.transmission import Dropped, Transmission, pausing
+from bot.jobs.delivery.transmission import Dropped, Transmission, note_pause
 from bot.messages import job as messages
-from bot.ops.logs import about_its_job
+from bot.ops.logs import with_job_log_context
 from bot.text.languages import speaking
 from bot.text.translation import say
 from storage.backend.transactions import StorageUnavailable
@@ -28,27 +28,27 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 #: Unexpected errors in a delivery before it is given up.
-MAX_SURPRISES = 5
+MAX_UNEXPECTED_ERRORS = 5
 #: Seconds before a request that got no answer is tried again; doubled each time.
 FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
 #: Updates sent at the same time of those that were left over or failed before, of which there may be thousands after an
 #: outage. Each takes a connection, and memory for its images.
-OVERDUE_AT_A_TIME = 50
+MAX_CONCURRENT_RETRIES = 50
 #: Seconds for linking from a job's message to images posted elsewhere.
-POINTING_TIMEOUT = 10.0
+LINK_TIMEOUT = 10.0
 
 
-async def retry(action: Callable[[], Awaitable[T]], may_pass: Callable[[Exception], bool]) -> T:
+async def retry(action: Callable[[], Awaitable[T]], is_temporary: Callable[[Exception], bool]) -> T:
     """Do something until it succeeds, with growing pauses. Raises the first error that will not pass by itself."""
     delay = FIRST_RETRY
     while True:
         try:
             return await action()
         except Exception as error:
-            if not may_pass(error):
+            if not is_temporary(error):
                 raise
             logger.warning("not done yet (%s); trying again in %.0f s", error, delay)
-        pausing()
+        note_pause()
         await asyncio.sleep(delay)
         delay = min(2 * delay, MAX_RETRY_DELAY)
 
@@ -69,7 +69,7 @@ class Outbox:
         self._delivery = delivery
         self._status = status
         self._under_way: dict[int, Transmission[None]] = {}
-        self._turns = asyncio.Semaphore(OVERDUE_AT_A_TIME)
+        self._turns = asyncio.Semaphore(MAX_CONCURRENT_RETRIES)
 
     def deliver_later(self, job: Job, *, overdue: bool = False) -> None:
         """Deliver the images of a job, while the next batch is drawn."""
@@ -79,7 +79,7 @@ class Outbox:
         """Notify the user of a failed job who has not been notified yet."""
         self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME, overdue))
 
-    @about_its_job
+    @with_job_log_context
     async def fail(self, job: Job, reason: str) -> None:
         """End a job that failed, with a refund, and tell the user why."""
         if await retry_storage(lambda: self._jobs.fail(job.id, reason)):
@@ -125,14 +125,14 @@ class Outbox:
 
         transmission.task.add_done_callback(arrived)
 
-    @about_its_job
+    @with_job_log_context
     async def _deliver(self, job: Job, overdue: bool) -> None:
         settled = await self._status.end(job.id)
         try:
             place = await self._retry(lambda: self._delivery.deliver(job, unsettled=not settled), overdue)
-            self._status.spoke(job.id, place is not None)
+            self._status.note_shown(job.id, place is not None)
             if place is not None:
-                await self._point_to(job, place)
+                await self._link_to(job, place)
         except Dropped:
             pass
         except MessageDeleted:
@@ -151,7 +151,7 @@ class Outbox:
             logger.exception("delivery failed")
             await self.fail(job, messages.DISCORD_REFUSED)
         finally:
-            self._status.spoke(job.id, False)
+            self._status.note_shown(job.id, False)
 
     async def _retry(self, send: Callable[[], Awaitable[T]], overdue: bool) -> T:
         async def attempt() -> T:
@@ -160,16 +160,16 @@ class Outbox:
                 overdue = True
                 return await send()
 
-        return await retry(attempt, _DeliveryErrors().may_pass)
+        return await retry(attempt, _DeliveryErrors().is_temporary)
 
-    async def _point_to(self, job: Job, place: Posted) -> None:
+    async def _link_to(self, job: Job, place: Posted) -> None:
         try:
-            async with asyncio.timeout(POINTING_TIMEOUT):
-                await self._delivery.point_to(job, place)
+            async with asyncio.timeout(LINK_TIMEOUT):
+                await self._delivery.link_to(job, place)
         except TimeoutError:
             logger.info("its message could not be edited to link to its images")
 
-    @about_its_job
+    @with_job_log_context
     async def _report_failure(self, job: Job, reason: str, overdue: bool) -> None:
         """Users who cannot be reached now are notified after the next start."""
         await self._status.end(job.id)
@@ -183,7 +183,7 @@ class Outbox:
         except Exception as error:
             logger.warning("its user could not be notified of the failure: %s", error)
         finally:
-            self._status.spoke(job.id, False)
+            self._status.note_shown(job.id, False)
 
 
 class _DeliveryErrors:
@@ -195,16 +195,16 @@ class _DeliveryErrors:
     def __init__(self) -> None:
         self._surprises = 0
 
-    def may_pass(self, error: Exception) -> bool:
+    def is_temporary(self, error: Exception) -> bool:
         match error:
             case Undeliverable() | NoLongerAllowed() | MessageDeleted() | Dropped():
                 return False
             case StorageUnavailable():
                 return True
             case discord.HTTPException() | aiohttp.ClientError() | OSError():
-                return may_pass(error)
+                return is_temporary(error)
         self._surprises += 1
-        if self._surprises < MAX_SURPRISES:
+        if self._surprises < MAX_UNEXPECTED_ERRORS:
             logger.warning("something unexpected happened", exc_info=error)
             return True
         return False

@@ -38,21 +38,21 @@ from storage.jobs import Job
 logger = logging.getLogger(__name__)
 
 #: Seconds between two edits of one message.
-SHOWN_EVERY = 3.0
-EDITS_AT_A_TIME = 5
+EDIT_INTERVAL = 3.0
+EDIT_BATCH_SIZE = 5
 #: Messages that are edited at the same time where there is no hurry. Each edit takes a connection, and a process may
 #: have about a thousand files and connections; after a restart many thousand jobs may be waiting.
-EDITS_UNDER_WAY = 50
+MAX_PENDING_EDITS = 50
 #: How many queued jobs are considered each time, so that a long queue costs no more than a short one.
 SCAN_LIMIT = 25
 #: Seconds by which the estimated time has to change to be worth an edit.
-READY_ROUNDED = 15.0
+READY_TOLERANCE = 15.0
 PREVIEW_SIDE = 768
 #: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
 EDIT_TIMEOUT = 2.0
 #: Age at which a job's message says that the images will come as a private message, if it can be edited only by the
 #: interaction's token: it is ephemeral, or the bot is not a member there. The token is valid for fifteen minutes.
-TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
+TOKEN_WARNING_AGE = timedelta(minutes=13, seconds=30)
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class _Shown:
         """An edit that has not been sent is dropped for a newer one."""
         return now >= self.due and (self.edit is None or self.edit.done or self.edit.drop_unsent())
 
-    def token_ends_soon(self, now: datetime) -> bool:
+    def token_expires_soon(self, now: datetime) -> bool:
         """Asked of every unfinished job every few seconds, so it has to be fast."""
         if not self.by_token_only:
             return False
-        if now - self.job.queued_at >= TOKEN_ENDS_SOON:
+        if now - self.job.queued_at >= TOKEN_WARNING_AGE:
             return True
         # A request that was resumed is older than its job.
-        return TOKEN_ENDS_SOON <= discord_clock.at(now) - self.asked_at < TOKEN_LIFETIME
+        return TOKEN_WARNING_AGE <= discord_clock.at(now) - self.asked_at < TOKEN_LIFETIME
 
 
 @dataclass
@@ -109,13 +109,13 @@ class StatusMessages:
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the least recently checked first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
     #: For jobs whose messages are still loading: whether they ever showed anything.
-    _first_words: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
+    _first_edits: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
     #: Jobs whose messages are not up to date, because many others are being edited.
-    _put_off: dict[int, None] = field(default_factory=dict)
-    _under_way: set[asyncio.Task[bool]] = field(default_factory=set)  # edits that show queued jobs
+    _deferred: dict[int, None] = field(default_factory=dict)
+    _pending_edits: set[asyncio.Task[bool]] = field(default_factory=set)  # edits that show queued jobs
     _ended: bool = False
 
-    def waits(self, job: Job, *, at_once: bool = True) -> asyncio.Future[bool]:
+    def note_queued(self, job: Job, *, at_once: bool = True) -> asyncio.Future[bool]:
         """A job was queued: its message shows its position, now and from time to time.
 
         `at_once`: even if many other messages are being edited.
@@ -124,31 +124,31 @@ class StatusMessages:
         """
         shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
         shown.progress = None
-        first_words = self._first_words.setdefault(job.id, asyncio.get_running_loop().create_future())
-        if at_once or len(self._under_way) < EDITS_UNDER_WAY:
-            self._show_at_first(shown)
+        first_edit = self._first_edits.setdefault(job.id, asyncio.get_running_loop().create_future())
+        if at_once or len(self._pending_edits) < MAX_PENDING_EDITS:
+            self._show_first(shown)
         else:
-            self._put_off[job.id] = None
-        return first_words
+            self._deferred[job.id] = None
+        return first_edit
 
-    def _show_at_first(self, shown: _Shown) -> None:
+    def _show_first(self, shown: _Shown) -> None:
         if not shown.may_be_edited(time.monotonic()) or not self._show_queue_status(shown):
-            self.spoke(shown.job.id, False)
+            self.note_shown(shown.job.id, False)
 
-    def _show_put_off(self) -> None:
-        while self._put_off and len(self._under_way) < EDITS_UNDER_WAY:
-            job_id = next(iter(self._put_off))
-            del self._put_off[job_id]
+    def _show_deferred(self) -> None:
+        while self._deferred and len(self._pending_edits) < MAX_PENDING_EDITS:
+            job_id = next(iter(self._deferred))
+            del self._deferred[job_id]
             if job_id in self._waiting:
-                self._show_at_first(self._waiting[job_id])
+                self._show_first(self._waiting[job_id])
 
-    def spoke(self, job_id: int, shown: bool) -> None:
+    def note_shown(self, job_id: int, shown: bool) -> None:
         """Record that a job's message shows something now, or never will."""
-        first_words = self._first_words.pop(job_id, None)
-        if first_words is not None and not first_words.done():
-            first_words.set_result(shown)
+        first_edit = self._first_edits.pop(job_id, None)
+        if first_edit is not None and not first_edit.done():
+            first_edit.set_result(shown)
 
-    def draws(self, job: Job, progress: JobProgress) -> None:
+    def note_progress(self, job: Job, progress: JobProgress) -> None:
         """Record a job's progress."""
         if self._ended:
             return
@@ -173,8 +173,8 @@ class StatusMessages:
         for shown in (*self._drawn.values(), *self._waiting.values()):
             if shown.edit is not None:
                 shown.edit.drop_unsent()
-            self.spoke(shown.job.id, False)
-        self._put_off.clear()
+            self.note_shown(shown.job.id, False)
+        self._deferred.clear()
         self._drawn.clear()
         self._waiting.clear()
 
@@ -191,13 +191,13 @@ class StatusMessages:
         for each in shown:
             self._waiting.pop(each.job.id, None)
             self._drawn.pop(each.job.id, None)
-        for first in range(0, len(shown), EDITS_AT_A_TIME):
-            await asyncio.gather(*map(self._show_interruption, shown[first : first + EDITS_AT_A_TIME]))
+        for first in range(0, len(shown), EDIT_BATCH_SIZE):
+            await asyncio.gather(*map(self._show_interruption, shown[first : first + EDIT_BATCH_SIZE]))
 
     async def _show_interruption(self, shown: _Shown) -> None:
         if shown.edit is not None:
             await shown.edit.drop(EDIT_TIMEOUT)
-        self.spoke(shown.job.id, False)
+        self.note_shown(shown.job.id, False)
         with speaking(messages.message_locale(shown.job)):
             view = messages.interruption_notice(shown.job)
         with suppress(MessageDeleted):  # found again at the next start
@@ -206,26 +206,26 @@ class StatusMessages:
     async def run(self) -> None:
         """Keep the messages of queued jobs up to date, until cancelled."""
         while True:
-            await asyncio.sleep(SHOWN_EVERY)
+            await asyncio.sleep(EDIT_INTERVAL)
             try:
-                self._look_around()
+                self._update_messages()
             except Exception:  # an error in one job's message must not stop the others
                 logger.exception("progress could not be shown")
 
-    def _look_around(self) -> None:
+    def _update_messages(self) -> None:
         now, today, edits = time.monotonic(), discord.utils.utcnow(), 0
         for shown in [*self._drawn.values(), *self._waiting.values()]:
-            if not shown.warned and shown.token_ends_soon(today) and shown.may_be_edited(now):
+            if not shown.warned and shown.token_expires_soon(today) and shown.may_be_edited(now):
                 self._warn(shown)
                 edits += 1
-                if edits == EDITS_AT_A_TIME:
+                if edits == EDIT_BATCH_SIZE:
                     return
         for job_id in list(self._waiting)[:SCAN_LIMIT]:
             shown = self._waiting[job_id]
             self._waiting.move_to_end(job_id)
             if shown.may_be_edited(now) and self._show_queue_status(shown):
                 edits += 1
-                if edits == EDITS_AT_A_TIME:
+                if edits == EDIT_BATCH_SIZE:
                     return
 
     def _show_queue_status(self, shown: _Shown) -> bool:
@@ -234,17 +234,17 @@ class StatusMessages:
         if status is None or (shown.queue_status is not None and not _differs(shown.queue_status, status)):
             return False
         shown.queue_status = status
-        self._put_off.pop(shown.job.id, None)
+        self._deferred.pop(shown.job.id, None)
         with speaking(messages.message_locale(shown.job)):
             view = messages.queued(shown.job, status, _note(shown))
         edit = self._begin(shown, self.delivery.show(shown.job, view))
-        self._under_way.add(edit)
+        self._pending_edits.add(edit)
         edit.add_done_callback(self._queued_one_edited)
         return True
 
     def _queued_one_edited(self, edit: asyncio.Task[bool]) -> None:
-        self._under_way.discard(edit)
-        self._show_put_off()
+        self._pending_edits.discard(edit)
+        self._show_deferred()
 
     def _warn(self, shown: _Shown) -> None:
         """Announce, while the message can still be edited, that the images will come as a private message."""
@@ -278,7 +278,7 @@ class StatusMessages:
         return await self.delivery.show(job, view, files, with_files=preview is not None)
 
     def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
-        shown.due = time.monotonic() + SHOWN_EVERY
+        shown.due = time.monotonic() + EDIT_INTERVAL
         shown.edit = Transmission(edit, name=f"status-{shown.job.id}", urgency=Urgency.PROGRESS)
         shown.edit.task.add_done_callback(partial(self._edited, shown))
         return shown.edit.task
@@ -296,11 +296,11 @@ class StatusMessages:
             shown.queue_status = None  # shown again with the next edit
         comes_again = shown.job.id in self._waiting or shown.job.id in self._drawn
         if is_shown or not comes_again:
-            self.spoke(shown.job.id, is_shown)
+            self.note_shown(shown.job.id, is_shown)
 
 
 def _note(shown: _Shown) -> str:
-    return say(messages.COMES_IN_PRIVATE) if shown.token_ends_soon(discord.utils.utcnow()) else ""
+    return say(messages.COMES_IN_PRIVATE) if shown.token_expires_soon(discord.utils.utcnow()) else ""
 
 
 def _differs(before: QueueStatus, after: QueueStatus) -> bool:
@@ -308,7 +308,7 @@ def _differs(before: QueueStatus, after: QueueStatus) -> bool:
         return True
     if before.ready_at is None or after.ready_at is None:
         return before.ready_at is not after.ready_at
-    return abs((after.ready_at - before.ready_at).total_seconds()) > READY_ROUNDED
+    return abs((after.ready_at - before.ready_at).total_seconds()) > READY_TOLERANCE
 
 
 def _side_by_side(previews: Sequence[Image.Image]) -> bytes:

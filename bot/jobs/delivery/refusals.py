@@ -31,7 +31,7 @@ _LIMITED = (50009, UPLOADS_LIMITED)
 CLOSED = (*_THREADS, *_WRONG_KIND, *CONTENT_BLOCKED, *_LIMITED, *EDITS_REFUSED)
 #: Codes that are temporary in spite of their status: private messages opened too fast, something of Discord's is
 #: switched off or overloaded, or Cloudflare keeps the bot out.
-MAY_PASS = (40003, 40006, 130000, 40333)
+TEMPORARY_CODES = (40003, 40006, 130000, 40333)
 #: The interaction's token has expired.
 TOKEN_EXPIRED = 50027
 TOO_MANY_REQUESTS = 429
@@ -54,7 +54,7 @@ def is_out_of_reach(error: Exception) -> bool:
     """Deleted, forbidden, or with an expired token: another route may be open."""
     if isinstance(error, OldMessageRefused):
         return True
-    if not isinstance(error, discord.HTTPException) or error.code in MAY_PASS:
+    if not isinstance(error, discord.HTTPException) or error.code in TEMPORARY_CODES:
         return False
     return error.status in (401, 403, 404) or error.code in CLOSED
 
@@ -63,10 +63,10 @@ def is_too_large(error: discord.HTTPException) -> bool:
     return error.status == _TOO_LARGE or error.code in _TOO_LARGE_CODES
 
 
-def may_pass(error: Exception) -> bool:
+def is_temporary(error: Exception) -> bool:
     """Whether the same request may succeed later: Discord is busy or out of reach."""
     if not isinstance(error, discord.HTTPException):
         return isinstance(error, aiohttp.ClientError | OSError)
     if is_out_of_reach(error):
         return False
-    return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in MAY_PASS
+    return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in TEMPORARY_CODES

@@ -37,7 +37,7 @@ class Urgency(IntEnum):
 
 #: Requests of Discord's 50 that are used up before one of this urgency has to wait. The bot never uses the last five:
 #: Discord may count from another moment.
-ROOM = {Urgency.RESULT: 45, Urgency.OTHER: 40, Urgency.PROGRESS: 20}
+LIMITS = {Urgency.RESULT: 45, Urgency.OTHER: 40, Urgency.PROGRESS: 20}
 
 
 def counts(url: URL) -> bool:
@@ -69,7 +69,7 @@ class RequestBudget:
         now = time.monotonic()
         while self._sent and self._sent[0] <= now - PERIOD:
             self._sent.popleft()
-        return len(self._sent) < ROOM[urgency]
+        return len(self._sent) < LIMITS[urgency]
 
     def _wake_later(self) -> None:
         """Look again once the oldest request is forgotten."""

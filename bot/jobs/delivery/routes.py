@@ -38,11 +38,11 @@ from storage.jobs import Job
 Files = Callable[[], list[discord.File]]
 
 #: How many jobs' closed routes are remembered.
-REMEMBERED_JOBS = 10_000
+CACHED_JOBS = 10_000
 #: Discord allows few edits of a message older than an hour, so none is spent on progress. Measured by this machine's
 #: clock, which may differ from Discord's, from when the job was accepted: that may be as long after its message was
 #: created as a request can be resumed.
-EDITED_FREELY = timedelta(minutes=55) - TOKEN_LIFETIME
+MAX_EDIT_AGE = timedelta(minutes=55) - TOKEN_LIFETIME
 
 
 class DeliveryRoute(Enum):
@@ -145,7 +145,7 @@ class DeliveryRoutes:
                 routes.add(DeliveryRoute.MESSAGE)
             self._closed[job.id] = _ClosedRoutes(routes)
         self._closed.move_to_end(job.id)
-        if len(self._closed) > REMEMBERED_JOBS:
+        if len(self._closed) > CACHED_JOBS:
             self._closed.popitem(last=False)
         return self._closed[job.id]
 
@@ -227,7 +227,7 @@ class MessageEditor:
         raise MessageOutOfReach
 
     def _has_room(self, job: Job) -> bool:
-        is_new = discord.utils.utcnow() - job.queued_at < EDITED_FREELY
+        is_new = discord.utils.utcnow() - job.queued_at < MAX_EDIT_AGE
         return is_new and self._edits.take(job.channel_id)
 
     async def _channel_is_gone(self, job: Job) -> bool:
@@ -256,12 +256,12 @@ class MessageEditor:
         # Replaces text that another process with this token may have set.
         without_text: Any = {"content": None}
         message = await webhook.edit_message(
-            original, view=view, attachments=files(), allowed_mentions=of_asker(job), **without_text
+            original, view=view, attachments=files(), allowed_mentions=allowed_mentions(job), **without_text
         )
         return replace(posted(message), channel_id=job.channel_id)
 
 
-def of_asker(job: Job) -> discord.AllowedMentions:
+def allowed_mentions(job: Job) -> discord.AllowedMentions:
     return discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
 
 

@@ -98,13 +98,13 @@ class Transmission(Generic[T]):
         self._answered = False
 
 
-def pausing() -> None:
+def note_pause() -> None:
     """The calling task is not inside discord.py, and pauses before it sends again."""
     if (transmission := _current.get()) is not None:
         transmission._pauses()
 
 
-def in_any_case(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+def independent_task(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
     """A task that is not dropped together with the transmission it belongs to."""
     context = copy_context()
     context.run(_current.set, None)

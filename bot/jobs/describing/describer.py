@@ -20,7 +20,7 @@ from bot.jobs.acknowledgement.origin import Interaction
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.submission import NO_CHANNEL
 from bot.messages.job import refusal
-from bot.prompting.described import SAFETY, TagThresholds, believed_tags, described_prompt
+from bot.prompting.described import SAFETY, TagThresholds, described_prompt, likely_tags
 from bot.rules.permitted_tags import permitted_tags
 from bot.rules.policy import ChannelContext, Person, access_refusal, may_be_explicit
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
@@ -184,7 +184,7 @@ class Describer:
         self, guesses: list[TagGuess], settings: ServerSettings, place: ChannelContext, png: bytes
     ) -> Description:
         """Slow. Raises CannotDescribe if no tag is left."""
-        believed = believed_tags(guesses, self._thresholds, with_safety=may_be_explicit(settings, place))
+        believed = likely_tags(guesses, self._thresholds, with_safety=may_be_explicit(settings, place))
         permitted = set(permitted_tags(settings, place, [tag.in_prompt for tag in believed]))
         tags = [tag for tag in believed if tag.in_prompt in permitted]
         if all(tag.name in SAFETY.values() for tag in tags):  # how safe an image is does not say what it shows

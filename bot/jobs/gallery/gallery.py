@@ -27,8 +27,8 @@ from bot.jobs.delivery.refusals import (
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
     is_out_of_reach,
+    is_temporary,
     is_too_large,
-    may_pass,
 )
 from bot.jobs.delivery.request_budget import Urgency
 from bot.jobs.delivery.transmission import Dropped, Transmission
@@ -39,7 +39,7 @@ from bot.messages.gallery.post import gallery_post
 from bot.messages.job import SPOILER, TOO_LARGE_FOR_DISCORD
 from bot.messages.limits import MAX_NONCE_LENGTH
 from bot.ops.background import cancel
-from bot.ops.logs import about
+from bot.ops.logs import job_log_context
 from bot.rules.image_policy import ImagePolicy
 from bot.rules.server_settings import load_server_settings
 from bot.text.languages import speaking
@@ -119,9 +119,9 @@ class Gallery:
     async def share(self, request: ShareRequest) -> SharedImage:
         """Post an image in its server's gallery, unless it is there. Raises NotShared, ClaimLost, UnusableImage."""
         lock = self._locks.setdefault(request.image.id, asyncio.Lock())
-        with about(request.shown.job.id):
+        with job_log_context(request.shown.job.id):
             async with lock:
-                posting = retry(lambda: self._share(request), may_pass)
+                posting = retry(lambda: self._share(request), is_temporary)
                 transmission = Transmission(posting, f"share-{request.image.id}", Urgency.OTHER)
                 try:
                     return await transmission.task
@@ -130,7 +130,7 @@ class Gallery:
 
     async def remove(self, share: Share) -> bool:
         """Delete a post; waits while Discord cannot be reached. False: the bot cannot see it, so it stays."""
-        return await retry(partial(self._remove, share), may_pass)
+        return await retry(partial(self._remove, share), is_temporary)
 
     async def _remove(self, share: Share) -> bool:
         message_id = share.message_id
@@ -181,7 +181,7 @@ class Gallery:
 
     async def _try_to_remove(self, share: Share) -> bool:
         try:
-            return await retry(partial(self._remove, share), _passes_later)
+            return await retry(partial(self._remove, share), _is_temporary)
         except discord.HTTPException as error:
             logger.warning("a message of an erased user could not be deleted (%s)", error)
             return False
@@ -287,7 +287,7 @@ class Gallery:
                 message = await channel.send(view=view, files=[discord.File(io.BytesIO(content), name)], nonce=nonce)
                 break
             except discord.HTTPException as error:
-                if may_pass(error):
+                if is_temporary(error):
                     raise
                 if quoted and error.code in CONTENT_BLOCKED:
                     continue
@@ -333,5 +333,5 @@ def _file_name(image: Image, content: bytes) -> str:
     return f"{stem}.webp" if content[8:12] == b"WEBP" else image.file_name
 
 
-def _passes_later(error: Exception) -> bool:
-    return isinstance(error, StorageUnavailable) or may_pass(error)
+def _is_temporary(error: Exception) -> bool:
+    return isinstance(error, StorageUnavailable) or is_temporary(error)

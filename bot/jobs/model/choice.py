@@ -9,7 +9,7 @@ from bot.generation.compose import ModelInfo, choose_model, with_offered_model
 from bot.generation.options import Options
 from bot.rules.server_settings import ServerSettings
 
-NOTHING_SAID = Options()
+NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class ModelChoice:
 
     models: the operator's default model, and with it all others.
     offered: the names of those that may be used there.
-    below: the person's own defaults over the server's. server: the server's alone. A default model that is not on offer
-    is left out of both.
+    defaults: the person's own over the server's. server: the server's alone. A default model that is not on offer is
+    left out of both.
     """
 
     models: ModelInfo
     offered: tuple[str, ...]
-    below: Options
+    defaults: Options
     server: Options
 
     @classmethod
@@ -33,18 +33,18 @@ class ModelChoice:
         server = with_offered_model(settings.defaults.options(), offered)
         return cls(models, offered, with_offered_model(own, offered).merged_over(server), server)
 
-    def model(self, said: Options = NOTHING_SAID) -> ModelInfo:
+    def model(self, said: Options = NO_OPTIONS) -> ModelInfo:
         """The model that is used. `said`: with the command."""
-        return choose_model(said, self.below, self.models, self.offered)
+        return choose_model(said, self.defaults, self.models, self.offered)
 
     @property
     def usual(self) -> ModelInfo:
         """The model that is used there if a user chooses none, in the command or by their own defaults."""
-        return choose_model(NOTHING_SAID, self.server, self.models, self.offered)
+        return choose_model(NO_OPTIONS, self.server, self.models, self.offered)
 
     @property
-    def several(self) -> bool:
-        """Whether there are several models to choose from."""
+    def has_alternatives(self) -> bool:
+        """Whether there are has_alternatives models to choose from."""
         return len(self.offered) > 1
 
     def on_offer(self) -> ModelInfo:

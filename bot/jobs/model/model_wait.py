@@ -20,7 +20,7 @@ from storage.schema import JobState
 logger = logging.getLogger(__name__)
 
 #: Seconds between two checks for jobs that have waited too long.
-EVERY = 60.0
+CHECK_INTERVAL = 60.0
 
 
 class ModelWait:
@@ -42,7 +42,7 @@ class ModelWait:
     async def run(self) -> None:
         """End jobs that have waited too long, until cancelled."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
                 await self.end_overdue(utc_now())
             except StorageUnavailable as error:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 logger = logging.getLogger(__name__)
 
 #: Messages that are looked at together: a statement takes some 30,000 values.
-MESSAGES_AT_A_TIME = 1000
+MESSAGE_BATCH_SIZE = 1000
 
 
 class Deletions:
@@ -22,22 +22,22 @@ class Deletions:
     def __init__(self, deleted: Callable[[Collection[int]], Awaitable[None]]) -> None:
         self._deleted = deleted
         self._waiting: dict[int, None] = {}  # a set that keeps its order
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     def add(self, message_ids: Collection[int]) -> None:
         self._waiting.update(dict.fromkeys(message_ids))
-        if self._waiting and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_at_all(), name="deleted messages")
+        if self._waiting and (self._checking is None or self._checking.done()):
+            self._checking = asyncio.create_task(self._process_all(), name="deleted messages")
 
     async def close(self) -> None:
         """What was not looked at is noticed after the next start, when its message cannot be edited."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
 
-    async def _look_at_all(self) -> None:
+    async def _process_all(self) -> None:
         while self._waiting:
-            some = list(self._waiting)[:MESSAGES_AT_A_TIME]
+            some = list(self._waiting)[:MESSAGE_BATCH_SIZE]
             for message_id in some:
                 del self._waiting[message_id]
             try:

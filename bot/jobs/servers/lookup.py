@@ -18,7 +18,7 @@ import aiohttp
 import discord
 
 from bot.jobs.delivery.refusals import UNKNOWN_CHANNEL
-from bot.jobs.delivery.transmission import in_any_case
+from bot.jobs.delivery.transmission import independent_task
 from bot.ops.sharding import ShardedClient
 from bot.rules.policy import ChannelContext
 
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Seconds for which Discord's answers are reused.
-REMEMBERED = 60.0
+CACHE_SECONDS = 60.0
 #: How many answers of one kind are remembered. A server takes some 50 kB with its channels and roles.
-REMEMBERED_CHANNELS, REMEMBERED_SERVERS = 10_000, 200
+CACHED_CHANNELS, CACHED_SERVERS = 10_000, 200
 
 ServerChannel: TypeAlias = discord.abc.GuildChannel | discord.Thread
 
 
-class _Remembered(Generic[T]):
+class _Cache(Generic[T]):
     """Discord's answers by id. Concurrent callers share one request."""
 
     def __init__(self, size: int) -> None:
@@ -44,7 +44,7 @@ class _Remembered(Generic[T]):
     async def get(self, id: int, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._forget()
         if id not in self._answers:
-            self._answers[id] = time.monotonic(), in_any_case(ask)
+            self._answers[id] = time.monotonic(), independent_task(ask)
         task = self._answers[id][1]
         try:
             return await asyncio.shield(task)
@@ -58,7 +58,7 @@ class _Remembered(Generic[T]):
         now = time.monotonic()
         while self._answers:
             asked_at, _ = next(iter(self._answers.values()))
-            if asked_at > now - REMEMBERED and len(self._answers) < self._size:
+            if asked_at > now - CACHE_SECONDS and len(self._answers) < self._size:
                 return
             self._answers.popitem(last=False)
 
@@ -78,9 +78,9 @@ class ServerLookup:
     def __init__(self, client: ShardedClient, refused: Callable[[int, Exception], None]) -> None:
         self._client = client
         self._refused = refused
-        self._channels: _Remembered[ServerChannel | None] = _Remembered(REMEMBERED_CHANNELS)
-        self._servers: _Remembered[discord.Guild] = _Remembered(REMEMBERED_SERVERS)
-        self._memberships: _Remembered[bool] = _Remembered(REMEMBERED_CHANNELS)
+        self._channels: _Cache[ServerChannel | None] = _Cache(CACHED_CHANNELS)
+        self._servers: _Cache[discord.Guild] = _Cache(CACHED_SERVERS)
+        self._memberships: _Cache[bool] = _Cache(CACHED_CHANNELS)
 
     @property
     def is_cached(self) -> bool:
@@ -196,9 +196,9 @@ class ServerLookup:
         """Whether the bot is in a server. Raises discord.HTTPException."""
         if self._client.caches_servers:
             return self._client.get_guild(guild_id) is not None
-        return await self._memberships.get(guild_id, partial(self.look_at_membership, guild_id))
+        return await self._memberships.get(guild_id, partial(self.check_membership, guild_id))
 
-    async def look_at_membership(self, guild_id: int) -> bool:
+    async def check_membership(self, guild_id: int) -> bool:
         """The same, fetched now: the first server in the bot's list from this id on is this one. One request."""
         async for server in self._client.fetch_guilds(limit=1, after=discord.Object(guild_id - 1), with_counts=False):
             return server.id == guild_id

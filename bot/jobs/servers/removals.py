@@ -16,7 +16,7 @@ import discord
 
 from bot.generation.spec import IN_OWN_SERVER
 from bot.jobs.delivery.refusals import MISSING_ACCESS
-from bot.jobs.delivery.transmission import in_any_case
+from bot.jobs.delivery.transmission import independent_task
 from bot.jobs.servers.lookup import ServerLookup
 from bot.ops.background import cancel
 from bot.ops.sharding import ShardedClient
@@ -41,16 +41,16 @@ class Removals:
         self._lookup = lookup
         self._jobs = jobs
         self._removed = removed
-        self._looking: dict[int, asyncio.Task[None]] = {}
+        self._checking: dict[int, asyncio.Task[None]] = {}
         self._looked_at: OrderedDict[int, None] = OrderedDict()  # the least recently checked first
 
     def refused(self, guild_id: int, error: Exception) -> None:
         """Discord refused something in a server where the bot was: maybe it was removed. Checks, in the background."""
         code = error.code if isinstance(error, discord.HTTPException) else None
-        if self._client.caches_servers or code not in (UNKNOWN_SERVER, MISSING_ACCESS) or guild_id in self._looking:
+        if self._client.caches_servers or code not in (UNKNOWN_SERVER, MISSING_ACCESS) or guild_id in self._checking:
             return
-        task = self._looking[guild_id] = in_any_case(lambda: self._look(guild_id))
-        task.add_done_callback(lambda _: self._looking.pop(guild_id, None))
+        task = self._checking[guild_id] = independent_task(lambda: self._check(guild_id))
+        task.add_done_callback(lambda _: self._checking.pop(guild_id, None))
 
     def refused_job(self, job: Job, error: Exception) -> None:
         """The same for a job; ignored for user installs."""
@@ -62,27 +62,27 @@ class Removals:
         while not self._client.caches_servers:
             await asyncio.sleep(ROUND_EVERY)
             try:
-                await self._look_around()
+                await self._check_all()
             except StorageUnavailable as error:
                 logger.info("servers with unfinished jobs could not be read (%s)", error)
             except Exception:
                 logger.exception("servers with unfinished jobs could not be read")
 
     async def close(self) -> None:
-        await cancel(self._looking.values())
+        await cancel(self._checking.values())
 
-    async def _look_around(self) -> None:
+    async def _check_all(self) -> None:
         asked_in = await self._jobs.servers_of_live(IN_OWN_SERVER)
         self._looked_at = OrderedDict((guild_id, None) for guild_id in self._looked_at if guild_id in asked_in)
         new = sorted(asked_in.difference(self._looked_at))
         for guild_id in [*new, *self._looked_at][:SERVERS_PER_ROUND]:
             self._looked_at[guild_id] = None
             self._looked_at.move_to_end(guild_id)
-            await self._look(guild_id)
+            await self._check(guild_id)
 
-    async def _look(self, guild_id: int) -> None:
+    async def _check(self, guild_id: int) -> None:
         try:
-            is_member = await self._lookup.look_at_membership(guild_id)
+            is_member = await self._lookup.check_membership(guild_id)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             logger.info("could not check whether the bot is still in server %d (%s)", guild_id, error)
             return

@@ -10,7 +10,7 @@ from bot.messages.buttons import gallery_row
 from bot.messages.details import settings_line, summary
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
-from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
+from bot.text.markdown import MAX_PROMPT_SHOWN, blockquote, truncate
 from bot.text.translation import say
 from storage.images import Image
 
@@ -31,7 +31,7 @@ def gallery_post(
     """
     words = truncate(image.prompt, MAX_ALT_TEXT_LENGTH) if quoted else ""
     item = discord.MediaGalleryItem(f"attachment://{name}", description=words or None, spoiler=hidden)
-    quote = [blockquote(shown.job.prompt, PROMPT_SHOWN)] if quoted else []
+    quote = [blockquote(shown.job.prompt, MAX_PROMPT_SHOWN)] if quoted else []
     text = "\n".join([*quote, f"-# {_credit(shown, original_url)}"])
     row = gallery_row(shown.job.id, image.index, share_id)
     return StaticLayout(ui.TextDisplay(text), ui.MediaGallery(item), row)

@@ -28,7 +28,7 @@ def names_in_brackets(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 
 def unbalanced_brackets(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    lonely = lonely_brackets(prompt)
+    lonely = unmatched_brackets(prompt)
     if not lonely:
         return
     edits: list[TextEdit] = []
@@ -37,11 +37,11 @@ def unbalanced_brackets(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
     for at in lonely:
         while at >= end:
             start, end = next(pieces)
-        edits.append(_without_lonely(prompt, at, start, end))
+        edits.append(_without_unmatched(prompt, at, start, end))
     yield from sorted(edits, key=lambda edit: (edit.start, edit.end))
 
 
-def lonely_brackets(prompt: str) -> list[int]:
+def unmatched_brackets(prompt: str) -> list[int]:
     open_now: list[int] = []
     surplus: list[int] = []
     for bracket in BRACKET.finditer(prompt):
@@ -54,7 +54,7 @@ def lonely_brackets(prompt: str) -> list[int]:
     return surplus + open_now
 
 
-def _without_lonely(prompt: str, at: int, start: int, end: int) -> TextEdit:
+def _without_unmatched(prompt: str, at: int, start: int, end: int) -> TextEdit:
     """Adds the missing bracket where there is a weight, and removes the lonely one otherwise, except in a face."""
     if end - start <= _MAX_NUMBER_LENGTH and prompt[start:end].strip() in _FACES:
         return TextEdit(at, at + 1, "\\" + prompt[at])

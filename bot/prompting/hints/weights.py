@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.prompting.hints.brackets import BRACKET, lonely_brackets
+from bot.prompting.hints.brackets import BRACKET, unmatched_brackets
 from bot.prompting.hints.edits import TextEdit
 from bot.prompting.syntax import outer_pieces
 from bot.prompting.tags import TagIndex
@@ -23,7 +23,7 @@ STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
 
 
 def weak_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    if lonely_brackets(prompt):
+    if unmatched_brackets(prompt):
         return
     alone = {_stripped(prompt, start, end) for start, end in outer_pieces(prompt)}
     for start, end in _simple_groups(prompt):

@@ -39,7 +39,7 @@ from bot.rules.safety.terms import (
 from inference.prompt import parse_weights
 
 MAX_COMBINATIONS = 32
-REMEMBERED_TEXTS = 128
+CACHED_TEXTS = 128
 _CHARACTERS_OF_COMBINATIONS = 20_000
 
 
@@ -170,7 +170,7 @@ class _Terms:
         return tuple(self.found[kind])
 
 
-@lru_cache(REMEMBERED_TEXTS)
+@lru_cache(CACHED_TEXTS)
 def _terms_of_text(text: str) -> tuple[tuple[Kind, str], ...]:
     """Remembered, as several rules ask of one text, when it is accepted, drawn and posted."""
     return tuple(dict.fromkeys(found for reading in _readings(text) for found in _terms(fold(reading))))

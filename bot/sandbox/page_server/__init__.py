@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from bot.sandbox.fake_discord import FakeDiscord
 from bot.sandbox.page_server import api, catalogs, files
-from bot.sandbox.standin import FakeDiscord
 
 
 def add_routes(application: web.Application, discord: FakeDiscord, examples: Sequence[str] = ()) -> None:

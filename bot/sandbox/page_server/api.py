@@ -28,7 +28,7 @@ from bot.sandbox.user_client import ClientModal
 from bot.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
-    from bot.sandbox.standin import FakeDiscord
+    from bot.sandbox.fake_discord import FakeDiscord
 
 #: Messages of a channel that the page gets at once; older ones are not shown.
 MAX_SHOWN = 200

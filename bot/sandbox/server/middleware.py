@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 #: The Content-Security-Policy of everything that is not the page itself: whatever it is, it does nothing.
-INERT = "default-src 'none'; frame-ancestors 'none'; sandbox"
+RESTRICTIVE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 def same_origin_only(own_host: Callable[[], str]) -> Middleware:
@@ -39,7 +39,7 @@ def _is_cross_site(request: web.Request) -> bool:
 
 async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`: headers that keep a browser from reading more into an answer than there is."""
-    response.headers.setdefault("Content-Security-Policy", INERT)
+    response.headers.setdefault("Content-Security-Policy", RESTRICTIVE_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inference.benchmark.charts.drawing import MARGIN, SvgChart
+from inference.benchmark.charts.svg import MARGIN, SvgChart
 from inference.benchmark.figures import DIFFUSERS, OURS, Figure, Measurements
 
 WIDTH, LABELS, VALUES = 720, 150, 210

@@ -50,12 +50,12 @@ PREFERRED_TRANSFORMER = "anima-base"
 _PREFERRED = re.compile(PREFERRED_TRANSFORMER, re.IGNORECASE)
 _RELEASED = re.compile(rf"{PREFERRED_TRANSFORMER}(?:-v[\d.]+)?", re.IGNORECASE)
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
-REMEMBERED_HEADERS = 256
+CACHED_HEADERS = 256
 #: Files in folders of other names that are opened to find a missing one.
 _MAX_OPENED = 200
 _ALL_FOLDERS = (*TRANSFORMER_FOLDERS, *TEXT_ENCODER_FOLDERS, *VAE_FOLDERS)
 #: Of LoRA files only the few values that are used are kept, so a large folder fits.
-REMEMBERED_LORAS = 20_000
+CACHED_LORAS = 20_000
 
 
 @dataclass(frozen=True)
@@ -351,12 +351,12 @@ def quantized_form(header: Header) -> QuantizedForm:
     return QuantizedForm(header.shapes.keys(), header.metadata, header.content)
 
 
-@lru_cache(REMEMBERED_HEADERS)
+@lru_cache(CACHED_HEADERS)
 def _header(path: Path, _modified: int, _size: int) -> Header:
     return Header.read(path)
 
 
-@lru_cache(REMEMBERED_HEADERS)
+@lru_cache(CACHED_HEADERS)
 def _own_facts(path: Path, _modified: int, _size: int) -> tuple[NativeSettings, int]:
     """The native settings, and the number of blocks."""
     header = opened(path)
@@ -364,7 +364,7 @@ def _own_facts(path: Path, _modified: int, _size: int) -> tuple[NativeSettings, 
     return native_settings(header.metadata, path.stem), len(blocks)
 
 
-@lru_cache(REMEMBERED_LORAS)
+@lru_cache(CACHED_LORAS)
 def _as_turbo(path: Path, name: str, _modified: int, _size: int) -> tuple[bool, TurboLora]:
     """Whether a LoRA's header says that it is a turbo LoRA, and its settings as one."""
     metadata = read_metadata(path)

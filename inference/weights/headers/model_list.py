@@ -14,7 +14,7 @@ from inference.networks.params import TransformerParams
 from inference.request import CheckpointError
 from inference.weights.folders import composed, without_suffix
 from inference.weights.headers.diffusion_models import (
-    REMEMBERED_HEADERS,
+    CACHED_HEADERS,
     ModelFacts,
     diffusion_model_shapes,
     facts_of,
@@ -121,7 +121,7 @@ def _is_anima(path: Path) -> bool:
         return False
 
 
-@lru_cache(REMEMBERED_HEADERS)
+@lru_cache(CACHED_HEADERS)
 def _own_fault(path: Path, _modified: int, _size: int) -> str | None:
     header = opened(path)
     return quantized_form(header).fault() or transformer_fault(diffusion_model_shapes(header))

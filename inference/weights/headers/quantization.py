@@ -19,7 +19,7 @@ BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2"
 MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
 #: Names of layers in the header of which it is seen whether they have another prefix than the file's.
-NAMES_COMPARED = 8
+MAX_NAMES_COMPARED = 8
 #: In parts between dots.
 MAX_PREFIX_PARTS = 5
 #: The part of the keys of weights packed by bitsandbytes that precedes the form's name.
@@ -97,7 +97,7 @@ class QuantizedForm:
     def _in_header(self) -> Mapping[str, LayerSettings]:
         """The header's settings by the file's names of layers, with the prefix exchanged that the file has instead."""
         layers = frozenset(key.removesuffix(".weight") for key in self.keys if key.endswith(".weight"))
-        exchanges = {pair for name in islice(self._said, NAMES_COMPARED) for pair in _exchanges(name, layers)}
+        exchanges = {pair for name in islice(self._said, MAX_NAMES_COMPARED) for pair in _exchanges(name, layers)}
         fitting = (
             {
                 ours + name.removeprefix(theirs): settings
@@ -114,7 +114,7 @@ def _exchanges(name: str, layers: Collection[str]) -> list[tuple[str, str]]:
     end = name
     for _ in range(MAX_PREFIX_PARTS + 1):
         if found := sorted(layer for layer in layers if layer == end or layer.endswith(f".{end}")):
-            return [(name.removesuffix(end), layer.removesuffix(end)) for layer in found[:NAMES_COMPARED]]
+            return [(name.removesuffix(end), layer.removesuffix(end)) for layer in found[:MAX_NAMES_COMPARED]]
         end = end.partition(".")[2]
     return []
 

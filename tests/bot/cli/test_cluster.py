@@ -36,7 +36,7 @@ def found(monkeypatch: pytest.MonkeyPatch, report: ClusterReport) -> None:
 
 
 def test_a_cluster_that_is_ready_is_described(anima: Anima, capsys: Output, cluster: pytest.MonkeyPatch) -> None:
-    found(cluster, ClusterReport(machines=2, engines=3, free=1, strangers={}))
+    found(cluster, ClusterReport(machines=2, engines=3, free=1, other_versions={}))
     cluster.setenv("ANIMA_ENGINES", "10")
     assert anima("doctor") == 0
     assert of_the_cluster(capsys) == [
@@ -48,15 +48,15 @@ def test_a_cluster_that_is_ready_is_described(anima: Anima, capsys: Output, clus
 def test_engines_that_would_stay_unused_are_a_warning(
     anima: Anima, capsys: Output, cluster: pytest.MonkeyPatch
 ) -> None:
-    found(cluster, ClusterReport(machines=2, engines=3, free=3, strangers={"0.1.0-00000000": 2}))
+    found(cluster, ClusterReport(machines=2, engines=3, free=3, other_versions={"0.1.0-00000000": 2}))
     assert anima("doctor") == 0
-    _, strangers, too_few = of_the_cluster(capsys)
-    assert strangers == "warning 2 engines run 0.1.0-00000000 and are not used. Install the same version there."
+    _, other_versions, too_few = of_the_cluster(capsys)
+    assert other_versions == "warning 2 engines run 0.1.0-00000000 and are not used. Install the same version there."
     assert too_few.startswith("warning engines: 3") and "ANIMA_ENGINES is 1" in too_few
 
 
 def test_a_cluster_without_engines_is_a_warning(anima: Anima, capsys: Output, cluster: pytest.MonkeyPatch) -> None:
-    found(cluster, ClusterReport(machines=0, engines=0, free=0, strangers={}))
+    found(cluster, ClusterReport(machines=0, engines=0, free=0, other_versions={}))
     assert anima("doctor") == 0
     assert "`anima engine 127.0.0.1:1`" in of_the_cluster(capsys)[-1]
 

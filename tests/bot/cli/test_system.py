@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from bot.cli.startup_errors import explain
-from bot.cli.system import never_fail
+from bot.cli.system import escape_unencodable
 from bot.ops.outages import explain_outage
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,7 @@ def test_a_stream_of_any_code_page_shows_every_message(code_page: str) -> None:
     stream = io.TextIOWrapper(written, encoding=code_page, errors="strict")
     with pytest.raises(UnicodeEncodeError):
         stream.write(MESSAGE)
-    never_fail(stream)
+    escape_unencodable(stream)
     stream.write(MESSAGE)
     stream.flush()
     assert stream.encoding == code_page, "programs that read it expect this encoding"
@@ -66,8 +66,8 @@ def test_a_stream_of_any_code_page_shows_every_message(code_page: str) -> None:
 
 
 def test_missing_and_foreign_streams_are_left_alone() -> None:
-    never_fail(None)
-    never_fail(io.StringIO())
+    escape_unencodable(None)
+    escape_unencodable(io.StringIO())
 
 
 def test_a_failing_command_prints_its_errors_and_no_traceback(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.components.edit_again import NO_DRAFT
 from bot.sandbox import ClientModal, InteractionHandle, Message
-from storage.preferences import DRAFTS_EACH, PRESETS_EACH
+from storage.preferences import MAX_DRAFTS, MAX_PRESETS
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
@@ -94,7 +94,7 @@ async def test_a_preset_without_a_name_is_asked_for_again(stage: Stage) -> None:
 
 
 async def test_a_preset_above_the_limit_keeps_its_name(stage: Stage) -> None:
-    for number in range(PRESETS_EACH):
+    for number in range(MAX_PRESETS):
         await stage.database.preferences.save_preset(stage.alice.id, f"{number:02}", {"steps": 5})
     _, message = await stage.draw("1girl")
     modal = await (await stage.press_more(message, "Save as preset…")).modal()
@@ -133,7 +133,7 @@ async def test_a_deleted_draft_is_explained(stage: Stage) -> None:
     modal = await (await stage.press(message, "Edit…")).modal()
     answers = [
         await refusal(stage, await stage.discord.submit(stage.alice, modal, {SETTINGS: "x"}))
-        for _ in range(DRAFTS_EACH + 1)
+        for _ in range(MAX_DRAFTS + 1)
     ]
     assert (await (await stage.press(answers[0], EDIT_AGAIN)).response()).text == NO_DRAFT
     await (await stage.press(answers[-1], EDIT_AGAIN)).modal()

@@ -16,7 +16,7 @@ from tests.bot.harness import Stage
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attachments, "BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(attachments, "RETRY_DELAY", 0.01)
     monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.jobs.queue import Consumer, FairQueue, QueuedJob
-from bot.jobs.throughput import Forecast, Throughput, when_given_out
+from bot.jobs.throughput import Forecast, Throughput, seconds_until_taken
 from tests.bot.jobs.virtual_engines import TEN, Absence, Ask, VirtualEngines, asks
 
 JOBS = 800
@@ -90,7 +90,7 @@ def test_nobody_waits_for_a_batch_that_gains_nothing(per_batch: float, per_credi
 def test_the_estimated_moment_is_when_that_many_credits_are_taken(
     engines: list[tuple[float, float]], credits: float
 ) -> None:
-    at = when_given_out(credits, engines)
+    at = seconds_until_taken(credits, engines)
     given_out = sum(max(0.0, at - free_in) / pace for free_in, pace in engines)
     assert given_out == pytest.approx(credits, abs=1e-6)
     assert at >= min(free_in for free_in, _ in engines)

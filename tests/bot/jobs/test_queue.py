@@ -479,7 +479,7 @@ async def test_a_batch_that_a_cancelled_take_was_given_goes_back_to_its_place() 
     taking = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
     queue.put(job(1, 1))
-    queue._hand_out()
+    queue._dispatch()
     taking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await taking
@@ -578,7 +578,7 @@ def test_each_job_is_overtaken_by_at_most_one_batch_for_the_sake_of_what_is_load
     assert all(times <= 1 for times in overtaken.values()), overtaken
 
 
-# waiting, pausing, closing
+# waiting, note_pause, closing
 
 
 async def test_take_waits_until_there_is_a_job() -> None:

@@ -170,7 +170,7 @@ def change_jobs(stage: Stage, to: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "to", ["parameters = '{}'", f"attempts = {recovery.MAX_BEGINNINGS}, state = 'running', started_at = queued_at"]
+    "to", ["parameters = '{}'", f"attempts = {recovery.MAX_STARTS}, state = 'running', started_at = queued_at"]
 )
 async def test_a_job_that_always_crashes_the_bot_is_refunded_at_the_next_start(stage: Stage, to: str) -> None:
     stage.engine.hold()

@@ -307,13 +307,13 @@ async def test_an_engine_has_the_models_at_hand_that_it_names_and_the_default_on
     client.loaded_models = ("base",)
     engine = engines.SupervisedEngine("cpu", client, lambda _: None)
     await engine.start()
-    assert engine.models_at_hand == {"base", ""}
+    assert engine.models_on_device == {"base", ""}
     client.loaded_models = ("aesthetic", "base")
-    assert engine.models_at_hand == {"aesthetic", "base", ""}
+    assert engine.models_on_device == {"aesthetic", "base", ""}
     client.loaded_models = ("aesthetic",)
-    assert engine.models_at_hand == {"aesthetic"}
+    assert engine.models_on_device == {"aesthetic"}
     client.loaded_models = ()
-    assert engine.models_at_hand is None
+    assert engine.models_on_device is None
 
 
 async def test_jobs_for_the_loaded_model_go_first(stage: Stage) -> None:

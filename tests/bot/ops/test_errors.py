@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from bot.ops.errors import port_fault
-from bot.sandbox.standin import CannotListen
+from bot.sandbox.fake_discord import CannotListen
 
 #: As Windows words WinError 10013, which Python knows as EACCES.
 FORBIDDEN = "An attempt was made to access a socket in a way forbidden by its access permissions"

@@ -51,12 +51,12 @@ async def test_tasks_and_threads_that_are_begun_within_a_job_are_about_it(stderr
         await asyncio.sleep(0)
         logger.info("task")
 
-    with logs.about(7):
+    with logs.job_log_context(7):
         task = asyncio.create_task(later())
         await asyncio.to_thread(logger.info, "thread")
-    with logs.about(8, 9):
+    with logs.job_log_context(8, 9):
         logger.info("batch")
-        with logs.about(9):
+        with logs.job_log_context(9):
             logger.info("one of them")
     logger.info("nothing")
     await task
@@ -73,7 +73,7 @@ async def test_tasks_and_threads_that_are_begun_within_a_job_are_about_it(stderr
 async def test_a_function_that_is_given_a_job_is_about_it(stderr: Lines) -> None:
     logs.set_up("text", logging.INFO)
 
-    @logs.about_its_job
+    @logs.with_job_log_context
     async def deliver(where: str, job: SimpleNamespace, again: bool = False) -> str:
         logger.info("delivered to %s", where)
         return where
@@ -204,7 +204,7 @@ async def test_a_console_that_takes_no_lines_does_not_stop_the_event_loop(
 LOGS_MUCH_AND_ENDS = """
 import logging, sys
 from bot.ops import logs
-logs.LAST_LINES = float(sys.argv[1])
+logs.FLUSH_TIMEOUT = float(sys.argv[1])
 logs.set_up("text", logging.INFO)
 for number in range(20_000):
     logging.getLogger("bot").info("line %d", number)

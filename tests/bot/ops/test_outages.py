@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ops.outages import MAX_PAUSE, MAX_PAUSE_REQUESTED, Outage, explain_outage, until_reached
+from bot.ops.outages import MAX_PAUSE, MAX_PAUSE_REQUESTED, Outage, explain_outage, retry_until_reached
 
 
 def http_error(status: int, retry_after: str | None = None, text: str = "down") -> discord.HTTPException:
@@ -92,5 +92,5 @@ async def test_the_bot_continues_once_discord_is_back(monkeypatch: pytest.Monkey
     async def clean_up() -> None:
         cleaned.append(len(answers))
 
-    assert await until_reached(act, clean_up) == "back"
+    assert await retry_until_reached(act, clean_up) == "back"
     assert cleaned == [2, 1]

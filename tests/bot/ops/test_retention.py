@@ -113,7 +113,7 @@ async def test_after_an_error_it_is_tried_again_the_next_time(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(retention, "EVERY", timedelta(0))
+    monkeypatch.setattr(retention, "INTERVAL", timedelta(0))
     forget, errors = database.privacy.forget_older_than, [error]
 
     async def fails_once(**ages: Any) -> Any:

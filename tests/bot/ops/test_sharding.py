@@ -13,7 +13,7 @@ import discord
 import pytest
 
 from bot.ops import sharding
-from bot.ops.sharding import IdentifyTurns, ShardedClient
+from bot.ops.sharding import IdentifyQueue, ShardedClient
 from bot.sandbox import FakeDiscord, Guild, Sharding
 from bot.sandbox.model.serializers import guild_create_json
 from storage.schema import JobState
@@ -41,7 +41,7 @@ def begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Begin:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Much longer than the tests' Discord demands: on a busy machine an IDENTIFY is late, and the next one is not."""
-    monkeypatch.setattr(sharding, "IDENTIFY_EVERY", 0.8)
+    monkeypatch.setattr(sharding, "IDENTIFY_INTERVAL", 0.8)
 
 
 def identified(discord_: FakeDiscord) -> list[tuple[float, int]]:
@@ -69,7 +69,7 @@ def guild_create(guild: Guild, discord_: FakeDiscord) -> Any:
 
 @pytest.mark.usefixtures("quick")
 async def test_shards_connect_as_max_concurrency_allows(begin: Begin) -> None:
-    async with begin(shards=6, max_concurrency=2, identify_every=0.2) as stage:
+    async with begin(shards=6, max_concurrency=2, identify_interval=0.2) as stage:
         begun = identified(stage.discord)
         assert len(begun) == 6 and stage.discord.gateway.identify_limiter.refused == 0
         for remainder in range(2):
@@ -78,7 +78,7 @@ async def test_shards_connect_as_max_concurrency_allows(begin: Begin) -> None:
 
 
 async def test_shards_with_different_remainders_do_not_wait_for_each_other() -> None:
-    turns, inside = IdentifyTurns(max_concurrency=3), []
+    turns, inside = IdentifyQueue(max_concurrency=3), []
     together = asyncio.Event()
 
     async def connect(shard_id: int) -> None:
@@ -112,7 +112,7 @@ async def test_unfinished_jobs_are_looked_at_once_for_all_shards_and_not_read(
 
 
 async def test_connected_shards_answer_while_others_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sharding, "IDENTIFY_EVERY", 3600.0)
+    monkeypatch.setattr(sharding, "IDENTIFY_INTERVAL", 3600.0)
     async with checked_standin(monkeypatch, sharding=Sharding(shards=2)) as standin:
         stage = Stage(standin, tmp_path)
         starting = asyncio.create_task(stage.start())
@@ -128,7 +128,7 @@ async def test_connected_shards_answer_while_others_wait(monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("quick")
 async def test_all_shards_come_back_when_their_sessions_are_over(begin: Begin) -> None:
-    async with begin(shards=3, max_concurrency=1, identify_every=0.2) as stage:
+    async with begin(shards=3, max_concurrency=1, identify_interval=0.2) as stage:
         stage.engine.hold()
         drawn = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
         stage.discord.gateway.invalidate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.prompting.described import MAX_LENGTH, TagThresholds, believed_tags, described_prompt
+from bot.prompting.described import MAX_LENGTH, TagThresholds, described_prompt, likely_tags
 from bot.prompting.syntax import tag_spans
 from bot.prompting.wildcards import expand
 from inference.tagging.tag_list import TagGuess, TagKind
@@ -12,7 +12,7 @@ GENERAL, CHARACTER, ARTIST = TagKind.GENERAL, TagKind.CHARACTER, TagKind.ARTIST
 
 def prompt(*guesses: tuple[str, TagKind, float], with_safety: bool = False) -> str:
     found = [TagGuess(*each) for each in guesses]
-    return described_prompt(believed_tags(found, TagThresholds(), with_safety=with_safety))
+    return described_prompt(likely_tags(found, TagThresholds(), with_safety=with_safety))
 
 
 def test_tags_stand_in_animas_order_and_the_surest_of_a_kind_first() -> None:

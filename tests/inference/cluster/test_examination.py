@@ -12,7 +12,7 @@ def test_engines_of_this_code_are_counted_and_others_named() -> None:
         {"anima-engine-0.1.0-00000000": 4.0},
     ]
     free = {"CPU": 2.0, engine_resource(): 1.0}
-    assert report(nodes, free) == ClusterReport(machines=3, engines=3, free=1, strangers={"0.1.0-00000000": 4})
+    assert report(nodes, free) == ClusterReport(machines=3, engines=3, free=1, other_versions={"0.1.0-00000000": 4})
 
 
 def test_no_engine_is_free_if_all_are_in_use() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inference import GenerationRequest
-from inference.cluster.host import EngineHost, HostSettings, take_device
+from inference.cluster.host import EngineHost, HostSettings, lock_device
 from inference.cluster.messages import HostLoaded, HostModels, HostStep
 from inference.process import EngineDied, EngineSettings
 from inference.request import Cancelled, EncodedImage, InvalidRequest, Stage
@@ -108,16 +108,16 @@ def test_an_engine_that_dies_while_idle_is_found_by_looking(host: EngineHost) ->
 
 
 def test_each_device_is_taken_once(tmp_path: Path) -> None:
-    first, second = take_device(["cpu", "cuda:1"], tmp_path), take_device(["cpu", "cuda:1"], tmp_path)
+    first, second = lock_device(["cpu", "cuda:1"], tmp_path), lock_device(["cpu", "cuda:1"], tmp_path)
     assert (first.name, second.name) == ("cpu", "cuda:1")
     with pytest.raises(EngineDied, match=r"All engines of .* are in use"):
-        take_device(["cpu", "cuda:1"], tmp_path)
+        lock_device(["cpu", "cuda:1"], tmp_path)
     os.close(first.lock)
-    assert take_device(["cpu", "cuda:1"], tmp_path).name == "cpu"
+    assert lock_device(["cpu", "cuda:1"], tmp_path).name == "cpu"
 
 
 def test_a_device_may_be_listed_twice(tmp_path: Path) -> None:
-    assert [take_device(["cpu", "cpu"], tmp_path).name for _ in range(2)] == ["cpu", "cpu"]
+    assert [lock_device(["cpu", "cpu"], tmp_path).name for _ in range(2)] == ["cpu", "cpu"]
 
 
 def test_settings_pass_through_the_environment() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import inference.gpu.passes as passes
 from inference import Engine, GenerationRequest
-from inference.gpu.modulation import TOGETHER, Modulation, StepModulations, of_rows
+from inference.gpu.modulation import LEVELS_PER_BATCH, Modulation, StepModulations, of_rows
 from inference.sampling import SAMPLERS
 from tests.golden import MODELS, relative_error
 
@@ -51,12 +51,12 @@ def test_levels_beside_the_schedule_are_computed_when_they_are_asked_for_and_onc
 
 def test_long_schedules_are_computed_in_parts_of_which_one_is_kept() -> None:
     compute = Computed()
-    schedule = torch.linspace(1, 0, 2 * TOGETHER + 10).tolist()
+    schedule = torch.linspace(1, 0, 2 * LEVELS_PER_BATCH + 10).tolist()
     steps = StepModulations(compute, schedule, CPU)
     for level in schedule:
         steps.at(level)
-        assert len(steps._known) <= TOGETHER
-    assert [len(asked) for asked in compute.asked] == [TOGETHER, TOGETHER, 10]
+        assert len(steps._known) <= LEVELS_PER_BATCH
+    assert [len(asked) for asked in compute.asked] == [LEVELS_PER_BATCH, LEVELS_PER_BATCH, 10]
 
 
 def test_rows_have_their_own_levels_or_all_the_same() -> None:

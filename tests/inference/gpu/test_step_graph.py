@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 import inference.gpu.passes as passes
 from inference import Engine, GenerationRequest
 from inference.gpu.modulation import Modulation
-from inference.gpu.step_graph import MIN_PASSES, PLAIN_FIRST, StepGraphs
+from inference.gpu.step_graph import MIN_PASSES, WARMUP_PASSES, StepGraphs
 from tests.golden import MODELS, relative_error
 
 REQUEST = GenerationRequest("1girl", "hat", width=64, height=64, steps=20, seed=5, sampler="euler")
@@ -129,7 +129,7 @@ def test_a_recorded_batch_gives_the_same_image_and_the_next_is_recorded_again(gp
         gpu.recorder.recorded = gpu.recorder.replayed = 0
         assert relative_error(gpu.draw(**fields), without_graphs(gpu, **fields)) < 1e-5
         assert gpu.recorder.recorded == 1
-        assert gpu.recorder.replayed >= REQUEST.steps - PLAIN_FIRST
+        assert gpu.recorder.replayed >= REQUEST.steps - WARMUP_PASSES
 
 
 def test_only_the_first_graph_of_an_engine_is_tried_out(gpu: Gpu) -> None:

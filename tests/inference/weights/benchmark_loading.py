@@ -30,7 +30,7 @@ from inference.networks.params import TransformerParams
 from inference.networks.structure import shapes_alone
 from inference.networks.transformer import Transformer
 from inference.weights.headers.contents import TRANSFORMER_MARK
-from inference.weights.quantized import turn
+from inference.weights.quantized import rotate_groups
 from inference.weights.weights_file import WeightsFile, load_module
 from tests.golden import FULL_SIZE_KEYS
 
@@ -56,7 +56,7 @@ def scaled_fp8(key: str, weight: Tensor) -> dict[str, Tensor]:
 def convrot(key: str, weight: Tensor) -> dict[str, Tensor]:
     if weight.ndim < 2 or weight.shape[1] % 256:
         return plain(key, weight)
-    turned = turn(weight, 256)
+    turned = rotate_groups(weight, 256)
     scale = turned.abs().amax(1, keepdim=True) / 127
     settings = b'{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 256}'
     return {

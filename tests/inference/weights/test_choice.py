@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError
-from inference.weights.checkpoint import QWEN_ROWS, ModelFiles, embedding_rows, unfitting
+from inference.weights.checkpoint import QWEN_ROWS, ModelFiles, embedding_rows, mismatches
 from inference.weights.headers.model_list import list_models
 from tests.golden import MODELS, relative_error
 
@@ -71,7 +71,7 @@ def test_a_text_encoder_whose_vocabulary_is_too_small_is_not_used(models: Path) 
     save_file(tensors, other)
     files = ModelFiles.find(models)
     assert files.text_encoder.path == models / TEXT_ENCODER
-    assert "350 tokens" in unfitting(files)[other]
+    assert "350 tokens" in mismatches(files)[other]
     with pytest.raises(CheckpointError, match="350 tokens"):
         ModelFiles.find(models, text_encoder=other.name)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
-from inference.weights.quantized import hadamard, turn
+from inference.weights.quantized import hadamard, rotate_groups
 from tests.golden import MODELS, relative_error
 
 TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")
@@ -80,7 +80,7 @@ def rowwise_flat(layer: str, weight: Tensor) -> dict[str, Tensor]:
 
 
 def convrot(layer: str, weight: Tensor) -> dict[str, Tensor]:
-    quantised, scale = int8(turn(weight.clone(), 16), by_rows=True)
+    quantised, scale = int8(rotate_groups(weight.clone(), 16), by_rows=True)
     settings = comfy_quant(format="int8_tensorwise", convrot=True, convrot_groupsize=16)
     return {f"{layer}.weight": quantised, f"{layer}.weight_scale": scale, f"{layer}.comfy_quant": settings}
 

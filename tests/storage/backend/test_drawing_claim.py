@@ -100,13 +100,13 @@ async def test_a_claim_ends_with_a_killed_process_at_once(url, successor, monkey
 
 
 async def test_a_new_bot_is_refused_while_another_renews_its_claim(url, successor, monkeypatch):
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.05)
     with claimant(url):
         assert not await successor.claim.take_or_refuse()
 
 
 async def test_a_new_bot_waits_until_the_claim_of_a_dead_bot_on_another_machine_expires(postgresql_url, monkeypatch):
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.05)
     monkeypatch.setattr(drawing_claim, "EXPIRES_AFTER", timedelta(seconds=1))
     database = await Database.open(postgresql_url)
     elsewhere = "elsewhere 1 1 another-boot pid:[1] 0"
@@ -120,7 +120,7 @@ async def test_a_new_bot_waits_until_the_claim_of_a_dead_bot_on_another_machine_
 async def test_a_dead_holder_does_not_keep_its_claim_where_the_databases_clock_was_set_back(
     postgresql_url, monkeypatch
 ):
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.05)
     monkeypatch.setattr(drawing_claim, "EXPIRES_AFTER", timedelta(seconds=1))
     database = await Database.open(postgresql_url)
     async with database.transactions.writing() as connection:
@@ -193,7 +193,7 @@ async def test_a_refusal_by_a_job_s_state_is_not_taken_for_a_lost_claim(sleeper)
 
 
 async def test_a_claim_that_is_renewed_does_not_expire(sleeper, successor, monkeypatch):
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.01)
     await expire(successor)
     keeping = asyncio.create_task(sleeper.claim.keep())
     async with asyncio.timeout(30):
@@ -213,8 +213,8 @@ async def is_fresh(database: Database) -> bool:
 async def test_the_loss_is_noticed_at_the_next_renewal_and_the_claim_taken_back_when_it_is_free(
     sleeper, successor, monkeypatch
 ):
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.01)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.01)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.01)
     job = await running(sleeper)
     await take_over(successor)
     keeping = asyncio.create_task(sleeper.claim.keep())
@@ -227,8 +227,8 @@ async def test_the_loss_is_noticed_at_the_next_renewal_and_the_claim_taken_back_
 
 
 async def test_an_error_that_nobody_thought_of_does_not_end_the_renewals(sleeper, monkeypatch, caplog):
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
-    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.01)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.01)
+    monkeypatch.setattr(drawing_claim, "POLL_INTERVAL", 0.01)
     renew, errors = drawing_claim.DrawingClaim._renew, [RuntimeError("permission denied for table claims")]
 
     async def renew_later(self):
@@ -246,9 +246,9 @@ async def test_an_error_that_nobody_thought_of_does_not_end_the_renewals(sleeper
 
 
 async def test_a_claim_that_cannot_be_renewed_is_given_up_before_another_may_take_it(postgresql_url, monkeypatch):
-    assert timedelta(seconds=drawing_claim.GIVEN_UP_AFTER) < drawing_claim.EXPIRES_AFTER
-    monkeypatch.setattr(drawing_claim, "GIVEN_UP_AFTER", 0.2)
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.05)
+    assert timedelta(seconds=drawing_claim.RENEW_TIMEOUT) < drawing_claim.EXPIRES_AFTER
+    monkeypatch.setattr(drawing_claim, "RENEW_TIMEOUT", 0.2)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.05)
     database = await Database.open(postgresql_url)
     await database.lock()
     async with database.transactions.writing() as connection:
@@ -261,8 +261,8 @@ async def test_a_claim_that_cannot_be_renewed_is_given_up_before_another_may_tak
 
 
 async def test_the_holder_of_the_lock_keeps_the_claim_while_the_file_does_not_answer(sqlite_url, monkeypatch):
-    monkeypatch.setattr(drawing_claim, "GIVEN_UP_AFTER", 0.05)
-    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
+    monkeypatch.setattr(drawing_claim, "RENEW_TIMEOUT", 0.05)
+    monkeypatch.setattr(drawing_claim, "RENEW_INTERVAL", 0.01)
     database = await Database.open(sqlite_url)
     await database.lock()
     async with database.transactions.writing():

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import make_url, select, update
 
 from storage.backend.errors import DatabaseRefused
-from storage.backend.sqlite import examine, on_a_share, sqlite_engine, synced
-from storage.backend.transactions import StorageUnavailable, _Turns
+from storage.backend.sqlite import examine, is_on_network_share, sqlite_engine, synced
+from storage.backend.transactions import StorageUnavailable, _PriorityLock
 from storage.database import Database
 from storage.schema import claims
 from tests.storage.requests import accepted
@@ -43,11 +43,11 @@ async def test_a_disk_without_shared_memory_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_share_is_known_by_its_path_on_windows(file: PurePath, share: bool) -> None:
-    assert on_a_share(file) is share
+    assert is_on_network_share(file) is share
 
 
 def test_a_database_on_a_share_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("storage.backend.sqlite.on_a_share", lambda _file: True)
+    monkeypatch.setattr("storage.backend.sqlite.is_on_network_share", lambda _file: True)
     with pytest.raises(DatabaseRefused, match="It must be on a disk of this computer"):
         examine(tmp_path / "anima.db")
     assert not (tmp_path / "anima.db").exists()
@@ -146,18 +146,18 @@ async def test_what_an_engine_waits_for_goes_before_other_changes(sqlite: Databa
 
 
 async def test_a_turn_that_comes_as_its_owner_is_cancelled_goes_to_the_next(sqlite: Database) -> None:
-    turns, entered = _Turns(), asyncio.Event()
+    lock, entered = _PriorityLock(), asyncio.Event()
 
     async def enter() -> None:
-        async with turns.turn():
+        async with lock.hold():
             entered.set()
 
-    async with turns.turn():
+    async with lock.hold():
         cancelled, following = asyncio.create_task(enter()), asyncio.create_task(enter())
         await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.wait_for(following, 60)
     await asyncio.gather(cancelled, return_exceptions=True)
     assert cancelled.cancelled() and entered.is_set()
-    async with asyncio.timeout(60), turns.turn():
+    async with asyncio.timeout(60), lock.hold():
         pass

@@ -10,7 +10,7 @@ from hashlib import md5
 
 from bot.sandbox.model.clock import Clock, moment_of
 from bot.sandbox.model.errors import JSON
-from bot.sandbox.server.limits.figures import EXEMPT, Limit, RateLimits, top_level
+from bot.sandbox.server.limits.rate_limits import EXEMPT, Limit, RateLimits, top_level
 
 #: Every answer by Discord itself has it. Without it discord.py takes a 429 for Cloudflare's and does not retry.
 VIA = {"Via": "1.1 google"}

@@ -20,7 +20,7 @@ class Sharding:
 
     shards: how many it recommends. max_concurrency: how many may identify at once, one for each remainder of
     `shard_id % max_concurrency`. servers_per_shard: with more on one connection, sharding is required.
-    sessions: IDENTIFYs in 24 hours. identify_every: seconds between two IDENTIFYs of one remainder. Discord's are 5;
+    sessions: IDENTIFYs in 24 hours. identify_interval: seconds between two IDENTIFYs of one remainder. Discord's are 5;
     0 does not count them, for tests that restart the bot more often than that.
     """
 
@@ -28,11 +28,11 @@ class Sharding:
     max_concurrency: int = 1
     servers_per_shard: int = 2_500
     sessions: int = 1_000
-    identify_every: float = 0.0
+    identify_interval: float = 0.0
 
 
 #: Discord's own, for a bot in few servers.
-STRICT = Sharding(identify_every=5.0)
+STRICT = Sharding(identify_interval=5.0)
 
 
 def shard_of(guild_id: int | None, shards: int) -> int:
@@ -61,7 +61,7 @@ class IdentifyLimiter:
     def is_too_early(self, shard_id: int) -> bool:
         """Whether another shard with the same remainder identified a moment ago. If not, this IDENTIFY counts."""
         now, remainder = self._clock.now(), shard_id % self._sharding.max_concurrency
-        if now - self._last.get(remainder, -DAY) < self._sharding.identify_every:
+        if now - self._last.get(remainder, -DAY) < self._sharding.identify_interval:
             self.refused += 1
             return True
         self._last[remainder] = now

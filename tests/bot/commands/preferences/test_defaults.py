@@ -10,7 +10,7 @@ from bot.commands.preferences.defaults import PreferencesContext, describe_optio
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.rules.policy import EffectiveLimits
 from bot.rules.server_settings import ServerDefaults
 from inference import NativeSettings

@@ -13,11 +13,11 @@ from discord import ui
 from bot.commands.preferences.actions import NO_PRESET, PREFERENCES_ITEMS, RESET
 from bot.commands.preferences.forms import NO_DEFAULTS, SAVED, UNCHANGED
 from bot.generation.presets import key_of
-from bot.generation.typed.mistakes import LABELS
+from bot.generation.typed.validation_errors import LABELS
 from bot.sandbox import ClientModal, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest
-from storage.preferences import PRESETS_EACH
+from storage.preferences import MAX_PRESETS
 from storage.schema import JobState
 from tests.bot.harness import Stage, interaction_tasks
 from tests.header_only import write_diffusion_model
@@ -156,13 +156,13 @@ async def test_the_panel_fits_with_the_longest_values(stage: Stage) -> None:
         "private": True,
     }
     await stage.database.preferences.change_defaults(stage.alice.id, longest)
-    for number in range(PRESETS_EACH):
+    for number in range(MAX_PRESETS):
         name = f"{number:02}" + "*" * 48
         await stage.database.preferences.save_preset(stage.alice.id, name, longest)
     panel = await PreferencesPanel(stage).open()
     for label in ("Size, steps, CFG…", "Prompt…", "LoRAs…"):
         assert (await panel.form(label)).inputs()
-    await panel.press(f"Presets: {PRESETS_EACH}")
+    await panel.press(f"Presets: {MAX_PRESETS}")
     await panel.choose("preset", f"07{'*' * 48}")
     assert f"07{chr(92)}*" in panel.text
 
@@ -344,13 +344,13 @@ async def test_a_name_that_cannot_be_seen_is_refused(panel: PreferencesPanel, na
 
 
 async def test_a_preset_above_the_limit_is_refused_with_an_explanation(panel: PreferencesPanel) -> None:
-    for number in range(PRESETS_EACH):
+    for number in range(MAX_PRESETS):
         await panel.stage.database.preferences.save_preset(panel.user.id, f"{number:02}", {"steps": 5})
     await panel.fill("Size, steps, CFG…", steps="5")
-    await panel.press(f"Presets: {PRESETS_EACH}")
+    await panel.press(f"Presets: {MAX_PRESETS}")
     await panel.fill("Save defaults as preset…", name="one more")
-    assert f"You already have {PRESETS_EACH} presets, the maximum" in panel.text
-    assert len(await panel.presets()) == PRESETS_EACH
+    assert f"You already have {MAX_PRESETS} presets, the maximum" in panel.text
+    assert len(await panel.presets()) == MAX_PRESETS
 
 
 async def test_a_missing_preset_is_explained(panel: PreferencesPanel) -> None:

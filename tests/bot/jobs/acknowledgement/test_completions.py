@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.jobs.acknowledgement import completions
-from bot.jobs.acknowledgement.completions import CompletionTurns
+from bot.jobs.acknowledgement.completions import CompletionQueue
 from tests.bot.harness import until
 
 
@@ -20,7 +20,7 @@ class Begun:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.turns = CompletionTurns(lambda payload: self.texts.append(payload["id"]))
+        self.turns = CompletionQueue(lambda payload: self.texts.append(payload["id"]))
 
     async def all_of(self, count: int) -> list[str]:
         async def are_begun() -> bool:
@@ -57,7 +57,7 @@ async def test_a_completion_starts_after_the_previous_ones_first_step() -> None:
         order.append(f"{text} goes on")
 
     tasks: list[asyncio.Task[None]] = []
-    turns = CompletionTurns(lambda payload: tasks.append(asyncio.create_task(complete(payload["id"]))))
+    turns = CompletionQueue(lambda payload: tasks.append(asyncio.create_task(complete(payload["id"]))))
     turns.add(typed(1, "a"))
     turns.add(typed(2, "b"))
 
@@ -72,11 +72,11 @@ async def test_a_completion_that_waited_nearly_as_long_as_discord_allows_never_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun = Begun()
-    monkeypatch.setattr(completions, "TOO_LATE", -1.0)
+    monkeypatch.setattr(completions, "MAX_AGE", -1.0)
     begun.turns.add(typed(1, "late"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    monkeypatch.setattr(completions, "TOO_LATE", 60.0)
+    monkeypatch.setattr(completions, "MAX_AGE", 60.0)
     begun.turns.add(typed(1, "in time"))
     assert await begun.all_of(1) == ["in time"]
 
@@ -89,7 +89,7 @@ async def test_a_completion_that_cannot_begin_stops_no_other(caplog: pytest.LogC
             raise KeyError("data")
         begun.append(payload["id"])
 
-    turns = CompletionTurns(begin)
+    turns = CompletionQueue(begin)
     turns.add(typed(1, "broken"))
     turns.add(typed(2, "whole"))
 

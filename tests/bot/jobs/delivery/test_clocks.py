@@ -54,7 +54,7 @@ async def test_times_are_shown_as_everybody_elses_clock_has_them(stage: Stage) -
 async def test_a_private_job_that_was_resumed_says_in_time_that_its_message_ends(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.05)
     with dying(Submitter, "submit"):
         sent = await stage.slash("imagine", prompt="1girl", private=True)
         await sent.acknowledged()
@@ -75,7 +75,7 @@ async def test_a_private_job_that_was_resumed_says_in_time_that_its_message_ends
 
 async def test_an_image_that_was_posted_unnoticed_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFETIME", -1.0)
-    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSE_TIMEOUT", 0.1)
     thread = stage.discord.world.thread
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl", where=thread)).id, JobState.RUNNING)

@@ -139,7 +139,7 @@ async def test_an_image_that_waits_for_discord_is_not_posted_any_more(
 async def test_a_message_deleted_while_the_bot_was_off_is_not_posted_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, state: JobState
 ) -> None:
-    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSE_TIMEOUT", 0.1)
     job = await drawn_meanwhile(stage, "rude words")
     if state is JobState.RENDERED:
         stage.discord.faults.answer("PATCH", "^/(channels|webhooks)/", 503, "down", times=10_000)

@@ -220,7 +220,9 @@ async def test_a_rate_limit_that_does_not_say_how_long_is_waited_for(stage: Stag
 async def test_a_permanent_unexpected_error_ends_with_a_refund(stage: Stage) -> None:
     job_id = await held(stage)
     headers = {"Via": "1.1 google"}
-    stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=outbox.MAX_SURPRISES)
+    stage.discord.faults.answer(
+        "PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=outbox.MAX_UNEXPECTED_ERRORS
+    )
     stage.engine.let_go()
     await stage.in_state(job_id, JobState.FAILED)
     assert await spent(stage) == 0
@@ -279,7 +281,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
     cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
     lost.cut()
     await stage.draw("another", stage.bob)
-    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSE_TIMEOUT", 0.1)
     await stage.stop()
     stage.discord.faults.clear()
     assert cut_off.hits
@@ -362,11 +364,11 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
     fault = stage.discord.faults.answer("PATCH", EDITS, 500, {"message": "down", "code": 0}, times=10_000)
     stage.engine.let_go()
     await stage.in_state(job_id, JobState.RENDERED)
-    workers.CLOSING_GRACE, grace = 0.1, workers.CLOSING_GRACE
+    workers.CLOSE_TIMEOUT, grace = 0.1, workers.CLOSE_TIMEOUT
     try:
         await stage.stop()
     finally:
-        workers.CLOSING_GRACE = grace
+        workers.CLOSE_TIMEOUT = grace
     fault.times = 0
     stage.discord.faults.clear()
     await stage.discord.wait_until_gone()

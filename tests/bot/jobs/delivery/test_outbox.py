@@ -65,10 +65,10 @@ async def test_what_a_restart_finds_goes_out_a_few_at_a_time_and_what_is_new_at_
         outbox.deliver_later(a_job(job_id), overdue=True)
         outbox.report_failure_later(a_job(job_id + 1), "a reason", overdue=True)
     await a_moment()
-    assert sending.now == outboxes.OVERDUE_AT_A_TIME
+    assert sending.now == outboxes.MAX_CONCURRENT_RETRIES
     outbox.deliver_later(a_job(1000))
     await a_moment()
-    assert sending.now == outboxes.OVERDUE_AT_A_TIME + 1
+    assert sending.now == outboxes.MAX_CONCURRENT_RETRIES + 1
     sending.answers.set()
     await asyncio.wait_for(outbox.drain(), TIMEOUT)
     assert sorted(sending.sent) == [*range(200), 1000]
@@ -85,9 +85,9 @@ async def test_so_does_what_could_not_be_sent_during_an_outage(monkeypatch: pyte
     await a_moment()
     sending.answers.clear()
     sending.is_down, sending.most = False, 0
-    while sending.now < outboxes.OVERDUE_AT_A_TIME:
+    while sending.now < outboxes.MAX_CONCURRENT_RETRIES:
         await asyncio.sleep(0.01)
     await outbox.drop(199)
     sending.answers.set()
     await asyncio.wait_for(outbox.drain(), TIMEOUT)
-    assert sorted(sending.sent) == list(range(199)) and sending.most == outboxes.OVERDUE_AT_A_TIME
+    assert sorted(sending.sent) == list(range(199)) and sending.most == outboxes.MAX_CONCURRENT_RETRIES

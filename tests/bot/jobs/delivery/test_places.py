@@ -115,7 +115,7 @@ async def test_a_message_whose_image_went_to_a_private_one_says_so_and_offers_no
 async def test_a_channel_that_lost_its_age_restriction_gets_no_more_previews(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.05)
     after_dark = stage.discord.world.after_dark
     job = await drawn_meanwhile(stage, "1girl, nude", where=after_dark)
 
@@ -223,7 +223,7 @@ async def test_a_message_whose_prompt_and_image_discord_blocks_says_where_the_im
 async def test_progress_is_shown_without_a_prompt_that_discord_blocks(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.05)
     edit = stage.discord.messages.edit
 
     def edit_unless_blocked(message: Any, body: Any) -> Any:

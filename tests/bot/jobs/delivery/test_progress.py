@@ -35,7 +35,7 @@ class Shown:
         self.may_be_answered = asyncio.Event()
         self.may_be_answered.set()
         self.sent = asyncio.Event()
-        self._under_way: dict[int, int] = {}
+        self._pending_edits: dict[int, int] = {}
 
     async def takes_previews(self, job: Job) -> bool:
         return True
@@ -44,14 +44,14 @@ class Shown:
         self, job: Job, view: Any, files: Callable[[], list[Any]] = list, *, with_files: bool = False
     ) -> bool:
         await self.may_be_sent.wait()
-        self._under_way[job.id] = self._under_way.get(job.id, 0) + 1
-        self.most_at_a_time = max(self.most_at_a_time, self._under_way[job.id])
+        self._pending_edits[job.id] = self._pending_edits.get(job.id, 0) + 1
+        self.most_at_a_time = max(self.most_at_a_time, self._pending_edits[job.id])
         sending = transmission_of_this_task()
         sending._starts()
         self.sent.set()
         await self.may_be_answered.wait()
         sending._ends(200)
-        self._under_way[job.id] -= 1
+        self._pending_edits[job.id] -= 1
         assert with_files == bool(files())
         self.texts.append((job.id, view.children[0].content))
         self.files.append(len(files()))
@@ -74,26 +74,26 @@ def standing_at(places: dict[int, QueueStatus]) -> Callable[[Job], QueueStatus |
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.02)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.02)
 
 
 async def run_for(messages: StatusMessages, rounds: int = 3) -> None:
     """Until all messages were looked through so many times, and all edits are made."""
-    look_around, looks = messages._look_around, 0
+    update_messages, looks = messages._update_messages, 0
 
     def counted() -> None:
         nonlocal looks
         looks += 1
-        look_around()
+        update_messages()
 
     async def enough() -> bool:
         return looks >= rounds
 
-    messages._look_around = counted  # type: ignore[method-assign]
+    messages._update_messages = counted  # type: ignore[method-assign]
     telling = asyncio.create_task(messages.run())
     await until(enough)
     telling.cancel()
-    messages._look_around = look_around  # type: ignore[method-assign]
+    messages._update_messages = update_messages  # type: ignore[method-assign]
     await edits_are_made()
 
 
@@ -106,7 +106,7 @@ async def test_a_queue_position_is_shown_at_once_and_again_only_when_it_changes(
     places = {1: QueueStatus(3, None)}
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
-    messages.waits(a_job())
+    messages.note_queued(a_job())
     await run_for(messages)
     places[1] = QueueStatus(2, None)
     await run_for(messages)
@@ -127,16 +127,16 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
     shown.may_be_answered.clear()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
     job = a_job()
-    messages.waits(job)
+    messages.note_queued(job)
     for step in (1, 2):
-        await asyncio.sleep(2 * progress.SHOWN_EVERY)
-        messages.draws(job, JobProgress(step / 4, step, 4))
+        await asyncio.sleep(2 * progress.EDIT_INTERVAL)
+        messages.note_progress(job, JobProgress(step / 4, step, 4))
     shown.may_be_answered.set()
     await edits_are_made()
-    messages.draws(job, JobProgress(0.75, 3, 4))
+    messages.note_progress(job, JobProgress(0.75, 3, 4))
     assert len(shown.texts) == 1
     await edits_are_made()
-    messages.draws(job, JobProgress(1.0, 4, 4))
+    messages.note_progress(job, JobProgress(1.0, 4, 4))
     await messages.end(job.id)
     assert len(shown.texts) == 2 and shown.most_at_a_time == 1
     await run_for(messages)
@@ -144,11 +144,11 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
 
 
 async def test_a_message_is_edited_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 3600.0)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 3600.0)
     shown = Shown()
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
     for step in range(1, 40):
-        messages.draws(a_job(), JobProgress(step / 40, step, 40))
+        messages.note_progress(a_job(), JobProgress(step / 40, step, 40))
         await edits_are_made()
     assert [text.splitlines()[-1][-12:] for _, text in shown.texts] == ["step 1 of 40"]
 
@@ -159,15 +159,15 @@ async def test_an_unsent_edit_is_dropped_for_a_newer_one_and_for_the_end() -> No
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
     job = a_job()
     for step in (1, 2):
-        messages.draws(job, JobProgress(step / 4, step, 4))
-        await asyncio.sleep(2 * progress.SHOWN_EVERY)
+        messages.note_progress(job, JobProgress(step / 4, step, 4))
+        await asyncio.sleep(2 * progress.EDIT_INTERVAL)
     shown.may_be_sent.set()
     await until(lambda: _has_text(shown))
     assert [text.splitlines()[-1][-11:] for _, text in shown.texts] == ["step 2 of 4"]
     shown.may_be_sent.clear()
-    messages.draws(job, JobProgress(0.75, 3, 4))
-    await asyncio.sleep(2 * progress.SHOWN_EVERY)
-    messages.draws(job, JobProgress(0.75, 3, 4))
+    messages.note_progress(job, JobProgress(0.75, 3, 4))
+    await asyncio.sleep(2 * progress.EDIT_INTERVAL)
+    messages.note_progress(job, JobProgress(0.75, 3, 4))
     assert await messages.end(job.id), "it returns although the edit was never sent"
     shown.may_be_sent.set()
     await asyncio.sleep(0.05)
@@ -181,7 +181,7 @@ async def test_the_wait_for_a_sent_edit_is_limited(
     shown = Shown()
     shown.may_be_answered.clear()
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
-    messages.draws(a_job(), JobProgress(0.5, 2, 4))
+    messages.note_progress(a_job(), JobProgress(0.5, 2, 4))
     await asyncio.wait_for(shown.sent.wait(), TIMEOUT)
     assert not await messages.end(1), "it may still arrive"
 
@@ -193,11 +193,11 @@ async def test_an_ephemeral_message_announces_in_time_that_the_images_come_priva
     waiting = {1: QueueStatus(3, None), 2: QueueStatus(4, None)}
     messages = StatusMessages(shown, standing_at(waiting))  # type: ignore[arg-type]
     known: dict[str, Any] = {"queued_at": datetime.now(UTC), "interaction_token": "token"}
-    messages.waits(a_job(1, private=True, **known))
-    messages.waits(a_job(2, private=False, **known))
+    messages.note_queued(a_job(1, private=True, **known))
+    messages.note_queued(a_job(2, private=False, **known))
     await run_for(messages)
     assert not any("private message" in text for _, text in shown.texts)
-    monkeypatch.setattr(progress, "TOKEN_ENDS_SOON", timedelta(0))
+    monkeypatch.setattr(progress, "TOKEN_WARNING_AGE", timedelta(0))
     await run_for(messages)
     assert [job_id for job_id, text in shown.texts if "private message" in text] == [1]
 
@@ -206,7 +206,7 @@ async def test_an_ephemeral_message_announces_in_time_that_the_images_come_priva
 async def test_so_does_a_message_where_the_bot_is_no_member(
     stage: Stage, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.05)
     world = stage.discord.world
     world.carol.locale = "en-US"
     where = {"lounge": world.lounge, "group": world.group, "general": world.general}.get(place)
@@ -235,11 +235,11 @@ async def test_whether_a_message_was_ever_edited_is_known_in_the_end() -> None:
     shown = Shown()
     shown.may_be_sent.clear()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
-    first_words = messages.waits(a_job())
+    first_edit = messages.note_queued(a_job())
     await messages.end(1)
-    assert not first_words.done(), "the images may say it"
-    messages.spoke(1, True)
-    assert await first_words
+    assert not first_edit.done(), "the images may say it"
+    messages.note_shown(1, True)
+    assert await first_edit
 
 
 async def test_an_edit_that_fails_is_made_again_and_says_nothing_of_the_end() -> None:
@@ -250,9 +250,9 @@ async def test_an_edit_that_fails_is_made_again_and_says_nothing_of_the_end() ->
 
     shown = Failing()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
-    first_words = messages.waits(a_job())
+    first_edit = messages.note_queued(a_job())
     await run_for(messages)
-    assert first_words.result() and len(shown.texts) == 3
+    assert first_edit.result() and len(shown.texts) == 3
 
 
 async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
@@ -260,14 +260,14 @@ async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
     for job_id in places:
-        messages.waits(a_job(job_id))
+        messages.note_queued(a_job(job_id))
     await edits_are_made()
     assert len(shown.texts) == 200, "everybody is told at once where they stand"
-    await asyncio.sleep(progress.SHOWN_EVERY)
+    await asyncio.sleep(progress.EDIT_INTERVAL)
     places.update({job_id: QueueStatus(job_id - 1, None) for job_id in places})
-    messages._look_around()
+    messages._update_messages()
     await edits_are_made()
-    assert len(shown.texts) == 200 + progress.EDITS_AT_A_TIME
+    assert len(shown.texts) == 200 + progress.EDIT_BATCH_SIZE
 
 
 async def test_after_a_restart_few_messages_are_edited_at_a_time_and_new_ones_at_once() -> None:
@@ -276,18 +276,18 @@ async def test_after_a_restart_few_messages_are_edited_at_a_time_and_new_ones_at
     shown = Shown()
     shown.may_be_answered.clear()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
-    first_words = [messages.waits(a_job(job_id), at_once=False) for job_id in range(1, 300)]
-    messages.waits(a_job(300))
+    first_edit = [messages.note_queued(a_job(job_id), at_once=False) for job_id in range(1, 300)]
+    messages.note_queued(a_job(300))
     await asyncio.sleep(0)
     under_way = [task for task in asyncio.all_tasks() if task.get_name().startswith("status-")]
-    assert len(under_way) == progress.EDITS_UNDER_WAY + 1
+    assert len(under_way) == progress.MAX_PENDING_EDITS + 1
     await messages.end(299)
-    messages.draws(a_job(298), JobProgress(0.5, 2, 4))
+    messages.note_progress(a_job(298), JobProgress(0.5, 2, 4))
     shown.may_be_answered.set()
-    await asyncio.wait_for(asyncio.gather(*first_words[:298]), TIMEOUT)
+    await asyncio.wait_for(asyncio.gather(*first_edit[:298]), TIMEOUT)
     await edits_are_made()
     assert sorted(job_id for job_id, _ in shown.texts) == [*range(1, 299), 300]
-    assert all(words.result() for words in first_words[:298]) and not first_words[298].done()
+    assert all(words.result() for words in first_edit[:298]) and not first_edit[298].done()
 
 
 async def test_who_waits_is_told_of_an_interruption_without_asking_for_each_position() -> None:
@@ -299,7 +299,7 @@ async def test_who_waits_is_told_of_an_interruption_without_asking_for_each_posi
     shown = Shown()
     messages = StatusMessages(shown, standing_at({}), is_queued={1}.__contains__)  # type: ignore[arg-type]
     for job_id in (1, 2):
-        messages.waits(a_job(job_id))
+        messages.note_queued(a_job(job_id))
     messages.queue_status = position
     await Transmission(messages.interrupt_waiting(), "an interruption").task
     assert [job_id for job_id, _ in shown.texts] == [1]
@@ -310,7 +310,7 @@ async def test_previews_stand_side_by_side_and_only_where_they_may() -> None:
     for previews in (True, False):
         shown = Shown()
         messages = StatusMessages(shown, standing_at({}), previews)  # type: ignore[arg-type]
-        messages.draws(a_job(), halfway)
+        messages.note_progress(a_job(), halfway)
         await until(partial(_has_text, shown))
         assert shown.files == [int(previews)]
         assert "▰▰▰▰▰▰▱▱▱▱▱▱ step 2 of 4" in shown.texts[0][1]
@@ -367,15 +367,15 @@ async def test_cancel_does_not_wait_for_an_edit_that_discord_holds_back(stage: S
 async def test_an_error_in_one_jobs_progress_does_not_stop_the_others(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.01)
+    monkeypatch.setattr(progress, "EDIT_INTERVAL", 0.01)
     looked = 0
 
-    def look_around(messages: StatusMessages) -> None:
+    def update_messages(messages: StatusMessages) -> None:
         nonlocal looked
         looked += 1
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr(StatusMessages, "_look_around", look_around)
+    monkeypatch.setattr(StatusMessages, "_update_messages", update_messages)
     await stage.restart()
 
     async def twice() -> bool:

@@ -14,7 +14,7 @@ from yarl import URL
 from bot.jobs.delivery import request_budget
 from bot.jobs.delivery.request_budget import RequestBudget, Urgency, counts
 from bot.sandbox import RateLimits
-from bot.sandbox.server.limits.figures import Limit
+from bot.sandbox.server.limits.rate_limits import Limit
 from storage.schema import JobState
 from tests.bot.conftest import checked_standin
 from tests.bot.harness import TIMEOUT, Stage
@@ -26,7 +26,7 @@ RESULT, OTHER, PROGRESS = Urgency
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three requests in a tenth of a second, of which progress may use one."""
-    monkeypatch.setattr(request_budget, "ROOM", {RESULT: 3, OTHER: 2, PROGRESS: 1})
+    monkeypatch.setattr(request_budget, "LIMITS", {RESULT: 3, OTHER: 2, PROGRESS: 1})
     monkeypatch.setattr(request_budget, "PERIOD", 0.1)
 
 
@@ -109,7 +109,7 @@ def test_requests_by_an_interactions_token_do_not_count() -> None:
 async def test_the_bot_is_never_refused_for_the_limit_of_the_whole_bot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(request_budget, "ROOM", {RESULT: 4, OTHER: 4, PROGRESS: 2})
+    monkeypatch.setattr(request_budget, "LIMITS", {RESULT: 4, OTHER: 4, PROGRESS: 2})
     limits = replace(RateLimits(), whole_bot=Limit(5, 1.0))
     async with checked_standin(monkeypatch, limits=limits) as standin:
         stage = Stage(standin, tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from discord import ui
 
 from bot.jobs.delivery import routes
-from bot.jobs.delivery.refusals import OldMessageRefused, is_out_of_reach, is_too_large, may_pass
+from bot.jobs.delivery.refusals import OldMessageRefused, is_out_of_reach, is_temporary, is_too_large
 from bot.jobs.delivery.routes import DeliveryRoute, DeliveryRoutes, MessageEditor, MessageOutOfReach
 from bot.messages.limits import TOKEN_LIFETIME
 from storage.jobs import Job
@@ -96,7 +96,7 @@ def are_open(known_routes: DeliveryRoutes, job: Job, *, with_files: bool = True)
     ],
 )
 def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -> None:
-    assert is_out_of_reach(refusal(status, code)) and not may_pass(refusal(status, code))
+    assert is_out_of_reach(refusal(status, code)) and not is_temporary(refusal(status, code))
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -
     [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003), (403, 40006), (400, 130000), (403, 40333)],
 )
 def test_temporary_errors_close_no_route(status: int, code: int) -> None:
-    assert may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
+    assert is_temporary(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 0), (400, 50035), (413, 0)])
 def test_a_refused_message_neither_passes_nor_closes_a_route(status: int, code: int) -> None:
-    assert not may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
+    assert not is_temporary(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
 
 
 @pytest.mark.parametrize("code", [200000, 200001, 20009, 240000])
@@ -137,7 +137,7 @@ def test_a_file_that_is_too_large_is_known_by_its_code_or_status(status: int, co
 
 
 def test_a_network_error_passes_and_a_bug_does_not() -> None:
-    assert may_pass(aiohttp.ClientError()) and may_pass(OSError()) and not may_pass(ValueError())
+    assert is_temporary(aiohttp.ClientError()) and is_temporary(OSError()) and not is_temporary(ValueError())
     assert is_out_of_reach(OldMessageRefused()) and not is_out_of_reach(OSError())
 
 
@@ -186,7 +186,7 @@ def test_a_deletion_is_remembered(known_routes: DeliveryRoutes) -> None:
 def test_only_the_newest_jobs_routes_are_remembered(
     known_routes: DeliveryRoutes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "REMEMBERED_JOBS", 2)
+    monkeypatch.setattr(routes, "CACHED_JOBS", 2)
     for number in (1, 2):
         known_routes.close(a_job(number), PERSON)
     known_routes.is_open(a_job(1), PERSON)  # so the second is the one that nobody has asked about for longest

@@ -70,7 +70,7 @@ async def test_it_is_remembered_for_a_while_and_only_age_restricted_channels_are
         await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
         await stage.draw("1girl")
     assert looked_at(stage) == [str(stage.discord.world.after_dark.id)]
-    monkeypatch.setattr(lookup, "REMEMBERED", 0.0)
+    monkeypatch.setattr(lookup, "CACHE_SECONDS", 0.0)
     await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
     assert len(looked_at(stage)) == 2
 

@@ -14,7 +14,7 @@ import pytest
 from bot.sandbox import Clock, FakeDiscord, RateLimits
 from bot.sandbox.model.interactions import COMMAND, DEFERRED_MESSAGE, Interaction
 from bot.sandbox.model.messages import Body, Message
-from bot.sandbox.server.limits.figures import Limit
+from bot.sandbox.server.limits.rate_limits import Limit
 from tests.bot.sandbox.conftest import SpecimenStage
 
 NOW = 1_780_000_000.0

@@ -88,7 +88,7 @@ async def test_an_interaction_goes_to_its_servers_shard_and_a_private_one_to_the
 
 
 async def test_shards_of_one_remainder_identify_five_seconds_apart() -> None:
-    async with gateway(shards=4, max_concurrency=2, identify_every=STRICT.identify_every) as (_, connect, clock):
+    async with gateway(shards=4, max_concurrency=2, identify_interval=STRICT.identify_interval) as (_, connect, clock):
         for number, answer in ((0, "READY"), (1, "READY"), (2, None)):
             assert (await (await connect([number, 4])).receive_json())["t"] == answer
         clock.turn(5.1)

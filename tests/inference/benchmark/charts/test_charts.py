@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from inference.benchmark.charts.bars import draw_bars
-from inference.benchmark.charts.roof import draw_roof
+from inference.benchmark.charts.roofline import draw_roofline
 from inference.benchmark.figures import MACHINE_SIDE, MATRIX_RATE, MEMORY_RATE, Figure, Measurements, read_json
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,7 +40,7 @@ def test_a_bar_is_as_long_as_its_time_and_says_how_many_times_as_fast_it_is() ->
 
 
 def test_a_point_is_as_high_as_its_rate_under_the_roof() -> None:
-    chart = draw_roof(MEASURED)
+    chart = draw_roofline(MEASURED)
     [ours], [theirs] = shapes(chart, "circle", "ours"), shapes(chart, "circle", "theirs")
     [roof] = shapes(chart, "polyline", "roof")
     top = min(float(point.split(",")[1]) for point in (roof.get("points") or "").split())
@@ -48,13 +48,13 @@ def test_a_point_is_as_high_as_its_rate_under_the_roof() -> None:
     assert "VAE decode, ours: 90%" in texts(chart)
 
 
-@pytest.mark.parametrize("draw", [draw_bars, draw_roof])
+@pytest.mark.parametrize("draw", [draw_bars, draw_roofline])
 def test_a_file_without_anything_to_draw_is_explained(draw: object) -> None:
     with pytest.raises(ValueError, match=r"^There is (nothing to compare|no roofline) in this file: .*\.$"):
         draw(Measurements("a", (Figure("only ours", "ours", "s", (1.0,)),)))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("draw", [draw_bars, draw_roof])
+@pytest.mark.parametrize("draw", [draw_bars, draw_roofline])
 def test_a_chart_has_colours_for_dark_mode_and_its_figures_in_words(draw: object) -> None:
     chart = draw(MEASURED)  # type: ignore[operator]
     assert "prefers-color-scheme: dark" in chart
@@ -65,6 +65,6 @@ def test_a_chart_has_colours_for_dark_mode_and_its_figures_in_words(draw: object
 def test_the_docs_charts_are_drawn_from_the_docs_figures() -> None:
     for file in (DOCS / "benchmarks").glob("*.json"):
         measured = read_json(file)
-        for name, draw in (("bars", draw_bars), ("roofline", draw_roof)):
+        for name, draw in (("bars", draw_bars), ("roofline", draw_roofline)):
             chart = file.with_name(f"{file.stem}-{name}.svg")
             assert chart.read_text("utf-8") == draw(measured), f"{chart} is outdated: anima benchmark --charts"

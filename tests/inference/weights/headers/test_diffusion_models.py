@@ -11,7 +11,7 @@ import pytest
 from inference import Engine
 from inference.request import CheckpointError, TurboLora
 from inference.weights.headers.diffusion_models import (
-    REMEMBERED_HEADERS,
+    CACHED_HEADERS,
     TRANSFORMER_MARK,
     find_diffusion_model,
     model_facts,
@@ -60,7 +60,7 @@ def test_files_are_read_once_however_often_they_are_asked_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model(tmp_path, "anima-base")
-    for number in range(2 * REMEMBERED_HEADERS):
+    for number in range(2 * CACHED_HEADERS):
         write_header(tmp_path / "loras" / f"ink{number}.safetensors")
     facts = model_facts(tmp_path)
     monkeypatch.setattr(Header, "read", lambda path: pytest.fail(f"{path} was read again"))

@@ -1,8 +1,8 @@
-"""Joins projections with the same input (query, key, value) to one matrix product.
+"""Fuses projections with the same input (query, key, value) to one matrix product.
 
 Their matrices become parts of one storage, so nothing is kept twice, and each stays a parameter of its own name: files
-are loaded, counted, moved and changed by LoRA as if nothing were joined. What has put other numbers into a parameter
-calls `join` again.
+are loaded, counted, moved and changed by LoRA as if nothing were fused. What has put other numbers into a parameter
+calls `fuse` again.
 """
 
 from __future__ import annotations
@@ -17,82 +17,82 @@ from torch import Tensor, nn
 from inference.networks.float8 import Float8Linear, float8_linear
 
 
-class JoinedProjections(nn.Module):
+class FusedProjections(nn.Module):
     """A module with linear layers, without bias, that read the same numbers."""
 
     #: The names of these layers.
     PROJECTIONS: tuple[str, ...] = ()
 
-    #: The joined matrix [outputs of all, inputs], of which their weights are parts; None where they work one by one.
-    joined: Tensor | None = None
+    #: The fused matrix [outputs of all, inputs], of which their weights are parts; None where they work one by one.
+    fused: Tensor | None = None
     #: float32 [outputs of all]: the rows' scales, where the matrix is in 8 bits.
-    joined_scale: Tensor | None = None
+    fused_scale: Tensor | None = None
 
     def projected(self, x: Tensor) -> tuple[Tensor, ...]:
         """The layers' outputs for x [..., inputs]."""
         layers = [getattr(self, name) for name in self.PROJECTIONS]
-        if self.joined is None:
+        if self.fused is None:
             return tuple(layer(x) for layer in layers)
-        if self.joined_scale is None:
-            product = F.linear(x, self.joined)
+        if self.fused_scale is None:
+            product = F.linear(x, self.fused)
         else:
-            product = float8_linear(x, self.joined, self.joined_scale, layers[0].multiplies)
+            product = float8_linear(x, self.fused, self.fused_scale, layers[0].multiplies)
         return product.chunk(len(layers), dim=-1)
 
-    def join(self) -> None:
+    def fuse(self) -> None:
         """Make the layers' matrices parts of one, if they are not yet."""
         layers = [getattr(self, name) for name in self.PROJECTIONS]
-        if self._is_joined(layers):
+        if self._is_fused(layers):
             return
-        self.joined, parts = _joined([layer.weight.data for layer in layers])
+        self.fused, parts = _fused([layer.weight.data for layer in layers])
         for layer, part in zip(layers, parts, strict=True):
             layer.weight.data = part
         if isinstance(layers[0], Float8Linear):
-            self.joined_scale, scales = _joined([layer.scale for layer in layers])
+            self.fused_scale, scales = _fused([layer.scale for layer in layers])
             for layer, scale in zip(layers, scales, strict=True):
                 layer.scale = scale
 
-    def separate(self) -> None:
-        """Make the layers separate again."""
-        self.joined = self.joined_scale = None
+    def unfuse(self) -> None:
+        """Undo it."""
+        self.fused = self.fused_scale = None
 
-    def _is_joined(self, layers: list[Any]) -> bool:
-        weights = [(self.joined, [layer.weight for layer in layers])]
+    def _is_fused(self, layers: list[Any]) -> bool:
+        weights = [(self.fused, [layer.weight for layer in layers])]
         if isinstance(layers[0], Float8Linear):
-            weights.append((self.joined_scale, [layer.scale for layer in layers]))
+            weights.append((self.fused_scale, [layer.scale for layer in layers]))
         return all(_are_parts(whole, parts) for whole, parts in weights)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """As nn.Module has it for `to` and the like, which puts each weight into a storage of its own."""
-        was_joined, self.joined, self.joined_scale = self.joined is not None, None, None
+        was_fused, self.fused, self.fused_scale = self.fused is not None, None, None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if was_joined:
-            self.join()
+        if was_fused:
+            self.fuse()
         return self
 
 
-def join_projections(network: nn.Module) -> None:
-    """Join all projections that can be joined and are not."""
+def fuse_projections(network: nn.Module) -> None:
+    """Fuse all projections that can be fused and are not."""
     for module in network.modules():
-        if isinstance(module, JoinedProjections):
-            module.join()
+        if isinstance(module, FusedProjections):
+            module.fuse()
 
 
-def join_again(network: nn.Module) -> None:
-    """After weights were replaced: join again what was joined."""
+def fuse_again(network: nn.Module) -> None:
+    """After weights were replaced: fuse again what was fused."""
     for module in network.modules():
-        if isinstance(module, JoinedProjections) and module.joined is not None:
-            module.join()
+        if isinstance(module, FusedProjections) and module.fused is not None:
+            module.fuse()
 
 
-def separate_projections(network: nn.Module) -> None:
-    """Undo `join_projections`; the weights stay where they are."""
+def unfuse_projections(network: nn.Module) -> None:
+    """Undo `fuse_projections`; the weights stay where they are."""
     for module in network.modules():
-        if isinstance(module, JoinedProjections):
-            module.separate()
+        if isinstance(module, FusedProjections):
+            module.unfuse()
 
 
-def _joined(tensors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _fused(tensors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     """One tensor of all rows, and the parts of it that are the given ones."""
     as_bytes = [tensor.view(torch.uint8) if tensor.dtype.itemsize == 1 else tensor for tensor in tensors]
     whole = torch.cat(as_bytes).view(tensors[0].dtype)  # not all devices join numbers in 8 bits

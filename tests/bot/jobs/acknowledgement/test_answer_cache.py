@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs.acknowledgement import known
-from bot.jobs.acknowledgement.known import IdSet, KnownAnswers
+from bot.jobs.acknowledgement import answer_cache
+from bot.jobs.acknowledgement.answer_cache import AnswerCache, IdSet
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, NewJob
 
@@ -36,16 +36,16 @@ async def accepted(database: Database, interaction_id: int, *, private: bool) ->
 
 
 async def test_each_job_is_as_private_as_it_was_accepted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "READ_AT_A_TIME", 3)
+    monkeypatch.setattr(answer_cache, "READ_BATCH_SIZE", 3)
     privacy = [number % 3 != 0 for number in range(20)]
     ids = [await accepted(database, number + 1, private=private) for number, private in enumerate(privacy)]
-    answers = KnownAnswers(database)
+    answers = AnswerCache(database)
     await answers.load()
     assert [answers.is_private(id) for id in ids] == privacy
 
 
 async def test_a_job_that_is_not_known_counts_as_private(database: Database) -> None:
-    answers = KnownAnswers(database)
+    answers = AnswerCache(database)
     id = await accepted(database, 1, private=False)
     assert answers.is_private(id)
     await answers.load()

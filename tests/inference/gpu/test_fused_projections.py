@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inference import Engine, GenerationRequest
-from inference.gpu.joined import JoinedProjections, join_projections, separate_projections
+from inference.gpu.fused_projections import FusedProjections, fuse_projections, unfuse_projections
 from inference.networks.compile import compile_blocks, graphs_compiled
 from inference.pool.diffusion_model import DiffusionModel
 from inference.weights.checkpoint import ModelFiles
@@ -18,92 +18,92 @@ REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, hei
 BOUND = {"float32": 1e-6, "bfloat16": 1e-2, "float8": 1e-2}
 
 
-def joined_engine(dtype: str = "float32") -> Engine:
+def fused_engine(dtype: str = "float32") -> Engine:
     engine = Engine.load(MODELS, device="cpu", dtype=dtype)
-    join_projections(engine.transformer)
+    fuse_projections(engine.transformer)
     return engine
 
 
-def modules(engine: Engine) -> list[JoinedProjections]:
-    return [module for module in engine.transformer.modules() if isinstance(module, JoinedProjections)]
+def modules(engine: Engine) -> list[FusedProjections]:
+    return [module for module in engine.transformer.modules() if isinstance(module, FusedProjections)]
 
 
-def are_parts_of_one(module: JoinedProjections) -> bool:
-    assert module.joined is not None
-    storage = module.joined.untyped_storage().data_ptr()
+def are_parts_of_one(module: FusedProjections) -> bool:
+    assert module.fused is not None
+    storage = module.fused.untyped_storage().data_ptr()
     weights: list[Tensor] = [getattr(module, name).weight for name in module.PROJECTIONS]
-    joined = torch.cat([weight.view(torch.uint8) for weight in weights])
-    return torch.equal(module.joined.view(torch.uint8), joined) and all(
+    fused = torch.cat([weight.view(torch.uint8) for weight in weights])
+    return torch.equal(module.fused.view(torch.uint8), fused) and all(
         weight.untyped_storage().data_ptr() == storage for weight in weights
     )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
-def test_joined_projections_draw_the_same_image(dtype: str) -> None:
-    plain, joined = Engine.load(MODELS, device="cpu", dtype=dtype), joined_engine(dtype)
+def test_fused_projections_draw_the_same_image(dtype: str) -> None:
+    plain, fused = Engine.load(MODELS, device="cpu", dtype=dtype), fused_engine(dtype)
     for request in (REQUEST, replace(REQUEST, cfg_scale=1.0), replace(REQUEST, fast=True)):
-        drawn = joined.generate([request])[0].latent
+        drawn = fused.generate([request])[0].latent
         assert relative_error(drawn, plain.generate([request])[0].latent) < BOUND[dtype]
 
 
 @pytest.mark.parametrize("multiplies", [False, True])
-def test_scales_of_rows_in_8_bits_are_joined_too(multiplies: bool) -> None:
-    engine = joined_engine("float8")
+def test_scales_of_rows_in_8_bits_are_fused_too(multiplies: bool) -> None:
+    engine = fused_engine("float8")
     for module in modules(engine):
-        x = torch.randn(2, 5, module.joined.shape[1], dtype=torch.bfloat16)  # type: ignore[union-attr]
+        x = torch.randn(2, 5, module.fused.shape[1], dtype=torch.bfloat16)  # type: ignore[union-attr]
         for name in module.PROJECTIONS:
             module.get_submodule(name).multiplies = multiplies  # type: ignore[assignment]
         together = torch.cat(module.projected(x), dim=-1)
-        separate_projections(module)
+        unfuse_projections(module)
         alone = torch.cat(module.projected(x), dim=-1)
         assert relative_error(together, alone) < 1e-2
 
 
 def test_weights_keep_their_names_and_count_once() -> None:
-    plain, joined = Engine.load(MODELS, device="cpu"), joined_engine()
-    assert joined.transformer.state_dict().keys() == plain.transformer.state_dict().keys()
-    assert joined._models.current.size == plain._models.current.size
-    assert all(map(are_parts_of_one, modules(joined)))
+    plain, fused = Engine.load(MODELS, device="cpu"), fused_engine()
+    assert fused.transformer.state_dict().keys() == plain.transformer.state_dict().keys()
+    assert fused._models.current.size == plain._models.current.size
+    assert all(map(are_parts_of_one, modules(fused)))
     for name, weight in plain.transformer.state_dict().items():
-        assert torch.equal(joined.transformer.state_dict()[name], weight)
+        assert torch.equal(fused.transformer.state_dict()[name], weight)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float8"])
-def test_a_lora_is_merged_into_joined_weights_and_taken_out_without_a_trace(dtype: str) -> None:
-    plain, joined = Engine.load(MODELS, device="cpu", dtype=dtype), joined_engine(dtype)
-    before = joined.generate([REQUEST])[0].latent
+def test_a_lora_is_merged_into_fused_weights_and_taken_out_without_a_trace(dtype: str) -> None:
+    plain, fused = Engine.load(MODELS, device="cpu", dtype=dtype), fused_engine(dtype)
+    before = fused.generate([REQUEST])[0].latent
     for loras in ((("lokr", 1.0),), (("low_rank_kohya", 0.5), ("lokr", 1.0)), ()):
-        drawn = joined.generate([replace(REQUEST, loras=loras)])[0].latent
+        drawn = fused.generate([replace(REQUEST, loras=loras)])[0].latent
         wanted = plain.generate([replace(REQUEST, loras=loras)])[0].latent
         assert relative_error(drawn, wanted) < BOUND[dtype]
         assert not loras or relative_error(drawn, before) > 1e-3
-        assert all(map(are_parts_of_one, modules(joined)))
-    assert torch.equal(joined.generate([REQUEST])[0].latent, before)
+        assert all(map(are_parts_of_one, modules(fused)))
+    assert torch.equal(fused.generate([REQUEST])[0].latent, before)
 
 
-def test_moved_projections_are_joined_again_and_leave_nothing_behind() -> None:
-    engine = joined_engine()
-    storages = [module.joined.untyped_storage().data_ptr() for module in modules(engine)]  # type: ignore[union-attr]
-    kept = [module.joined for module in modules(engine)]
+def test_moved_projections_are_fused_again_and_leave_nothing_behind() -> None:
+    engine = fused_engine()
+    storages = [module.fused.untyped_storage().data_ptr() for module in modules(engine)]  # type: ignore[union-attr]
+    kept = [module.fused for module in modules(engine)]
     engine.transformer.to(torch.float64)
     assert all(map(are_parts_of_one, modules(engine)))
     for module, before, whole in zip(modules(engine), storages, kept, strict=True):
-        assert module.joined is not whole
-        assert module.joined.untyped_storage().data_ptr() != before  # type: ignore[union-attr]
+        assert module.fused is not whole
+        assert module.fused.untyped_storage().data_ptr() != before  # type: ignore[union-attr]
 
 
-def test_a_model_that_is_dropped_gives_back_its_joined_weights_too() -> None:
+def test_a_model_that_is_dropped_gives_back_its_fused_weights_too() -> None:
     model = DiffusionModel(ModelFiles.find(MODELS).transformer, torch.device("cpu"), torch.float32)
-    join_projections(model.transformer)
+    fuse_projections(model.transformer)
     model.release()
     assert not any(
-        isinstance(module, JoinedProjections) and module.joined is not None for module in model.transformer.modules()
+        isinstance(module, FusedProjections) and module.fused is not None for module in model.transformer.modules()
     )
     assert model.size == 0
 
 
 def test_on_the_cpu_weights_stay_as_the_file_has_them() -> None:
-    assert all(module.joined is None for module in modules(Engine.load(MODELS, device="cpu")))
+    assert all(module.fused is None for module in modules(Engine.load(MODELS, device="cpu")))
 
 
 def test_a_gpu_joins_what_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,14 +114,14 @@ def test_a_gpu_joins_what_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("inference.pool.diffusion_model.load_module", load)
     model = DiffusionModel(plain.files.transformer, torch.device("cuda"), torch.float32)
-    found = [module for module in model.transformer.modules() if isinstance(module, JoinedProjections)]
+    found = [module for module in model.transformer.modules() if isinstance(module, FusedProjections)]
     assert found and all(map(are_parts_of_one, found))
 
 
-def test_compiled_blocks_of_joined_weights_are_compiled_once() -> None:
+def test_compiled_blocks_of_fused_weights_are_compiled_once() -> None:
     torch._dynamo.reset()
     plain = Engine.load(MODELS, device="cpu").generate([REQUEST])[0].latent
-    engine = joined_engine()
+    engine = fused_engine()
     compile_blocks(engine.transformer, backend="eager")
     assert relative_error(engine.generate([REQUEST])[0].latent, plain) < 1e-6
     engine.generate([replace(REQUEST, cfg_scale=1.0)])

@@ -24,7 +24,7 @@ _OF_HALVES = {"add_noise", "noise_seed", "start_at_step", "end_at_step", "return
 
 
 @dataclass(frozen=True)
-class Beginning:
+class ImageOrigin:
     """How an image began.
 
     sampler: the one that began it.
@@ -40,7 +40,7 @@ class Beginning:
     others: int = 0
 
 
-def beginning(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> Beginning | None:
+def find_origin(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> ImageOrigin | None:
     """How the image of a file began; None if there is no sampler.
 
     image: its width and height. sides: those of the latent that a sampler starts from.
@@ -58,7 +58,7 @@ def beginning(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> Begin
     first = found[0].sampler
     # Of several stages of one image the last is the one that says what else was done.
     best = max((each for each in found if each.sampler is first), key=lambda each: len(each.later))
-    return Beginning(best.sampler, best.later, best.last, len(samplers) - 1)
+    return ImageOrigin(best.sampler, best.later, best.last, len(samplers) - 1)
 
 
 def is_sampler(node: Node) -> bool:
@@ -100,7 +100,7 @@ def _chain(nodes: Nodes, name: str) -> list[Node]:
     return list(chain.values())
 
 
-def _of_chain(chain: list[Node]) -> Beginning | None:
+def _of_chain(chain: list[Node]) -> ImageOrigin | None:
     last = max((i for i, node in enumerate(chain) if is_sampler(node)), default=None)
     if last is None:
         return None
@@ -108,7 +108,7 @@ def _of_chain(chain: list[Node]) -> Beginning | None:
     later = chain[:last]
     while later and _walks_on(later[-1], before):
         before = later.pop()
-    return Beginning(sampler, later, before)
+    return ImageOrigin(sampler, later, before)
 
 
 def _walks_on(node: Node, before: Node) -> bool:
@@ -127,13 +127,13 @@ def _resizes(node: Node) -> bool:
     return bool(_RESIZES.search(node.kind))
 
 
-def _farthest(nodes: Nodes, ends: list[str]) -> Beginning | None:
+def _farthest(nodes: Nodes, ends: list[str]) -> ImageOrigin | None:
     """The sampler farthest from the ends along whatever wires; later ones refine what it began."""
     samplers = [node for node in _reachable(nodes, ends or nodes) if is_sampler(node)]
     if not samplers:
         return None
     later = _chain(nodes, ends[0]) if ends else []
-    return Beginning(samplers[-1], later, samplers[-1])
+    return ImageOrigin(samplers[-1], later, samplers[-1])
 
 
 def _reachable(nodes: Nodes, names: Iterable[str]) -> Iterator[Node]:

@@ -20,10 +20,10 @@ from storage.servers import EVERYWHERE
 logger = logging.getLogger(__name__)
 
 #: How many ids are read at a time.
-READ_AT_A_TIME = 50_000
+READ_BATCH_SIZE = 50_000
 
 
-class KnownAnswers:
+class AnswerCache:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_loaded = False
@@ -55,7 +55,7 @@ class KnownAnswers:
         self._public_jobs.add_up_to(await jobs.newest_id())
         private: Sequence[int] = (0,)
         while private:
-            private = await jobs.private_ids(after=private[-1], limit=READ_AT_A_TIME)
+            private = await jobs.private_ids(after=private[-1], limit=READ_BATCH_SIZE)
             for job_id in private:
                 self._public_jobs.discard(job_id)
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.generation.options import Options
-from bot.generation.typed.mistakes import describe_mistakes
+from bot.generation.typed.validation_errors import describe_validation_errors
 from inference.request import MAX_STEPS
 
 
@@ -28,4 +28,4 @@ from inference.request import MAX_STEPS
 def test_a_mistake_names_the_option_and_its_limit(option: str, value: Any, sentence: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Options.of({option: value})
-    assert describe_mistakes(caught.value) == sentence
+    assert describe_validation_errors(caught.value) == sentence

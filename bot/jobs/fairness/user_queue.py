@@ -8,7 +8,7 @@ from bisect import bisect_left
 import numpy as np
 
 
-class UserLine:
+class UserQueue:
     """One user's waiting jobs in order of acceptance, with running sums of their cost.
 
     `bounds[i]` is the cost of all jobs before job i, counted from `bounds[0]`, which may be any number: so a job can

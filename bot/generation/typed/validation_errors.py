@@ -68,7 +68,7 @@ def describe_ranges(error: ValidationError) -> str:
     """The valid ranges of settings that `Options.of` refused."""
     names = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
     if not all(name in RANGES for name in names):
-        return describe_mistakes(error)
+        return describe_validation_errors(error)
     return " ".join(map(_describe_range, names))
 
 
@@ -77,7 +77,7 @@ def _describe_range(name: str) -> str:
     return say("{field} must be from {least} to {most}.", field=say(LABELS[name]), least=f"{least:g}", most=f"{most:g}")
 
 
-def describe_mistakes(error: ValidationError) -> str:
+def describe_validation_errors(error: ValidationError) -> str:
     """A sentence for each mistake that `Options.of` found."""
     return " ".join(dict.fromkeys(map(_describe, error.errors())))
 

@@ -35,8 +35,8 @@ from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, World
 from bot.sandbox.server import middleware
 from bot.sandbox.server.faults import Faults
 from bot.sandbox.server.gateway import Gateway
-from bot.sandbox.server.limits.figures import RateLimits
 from bot.sandbox.server.limits.limiter import RateLimiter
+from bot.sandbox.server.limits.rate_limits import RateLimits
 from bot.sandbox.server.limits.sharding import Sharding
 from bot.sandbox.server.request_log import RequestLog
 from bot.sandbox.server.rest import PREFIX, Rest

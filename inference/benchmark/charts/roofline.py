@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from inference.benchmark.charts.bars import style_of
-from inference.benchmark.charts.drawing import SvgChart
+from inference.benchmark.charts.svg import SvgChart
 from inference.benchmark.figures import MACHINE_SIDE, MATRIX_RATE, MEMORY_RATE, Figure, Measurements
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 64, 24, 86, 52
@@ -29,7 +29,7 @@ class _Axes:
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
 
-def draw_roof(measured: Measurements) -> str:
+def draw_roofline(measured: Measurements) -> str:
     """An SVG. Raises ValueError where the file has no rates of the machine, or no parts to compare with them."""
     matrix = measured.of(MATRIX_RATE, MACHINE_SIDE)
     memory = measured.of(MEMORY_RATE, MACHINE_SIDE)
