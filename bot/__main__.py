@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Serve: TypeAlias = "Callable[[Settings], Coroutine[Any, Any, None]]"
 SANDBOX_PORT = 8642
 #: What else an engine's process imports: the program that was started, and what the engine is called through.
-ALSO_IN_ENGINES = ("bot.__main__", "bot.ops.logs")
+ENGINE_MODULES = ("bot.__main__", "bot.ops.logs")
 #: The setting in a file of settings.
 CLUSTER = re.compile(r"^\s*(?:export\s+)?ANIMA_CLUSTER\s*=\s*[^\s#]", re.MULTILINE)
 
@@ -132,7 +132,7 @@ def _prepare_engines() -> None:
         if CLUSTER.search(Path(".env").read_text("utf-8")):
             return
     if not os.environ.get("ANIMA_CLUSTER"):
-        prepare_engines(ALSO_IN_ENGINES)
+        prepare_engines(ENGINE_MODULES)
 
 
 def _generate_one(options: argparse.Namespace) -> None:

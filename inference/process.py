@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Seconds between two checks whether to cancel, and whether the engine hangs.
-POLL = 0.05
+POLL_INTERVAL = 0.05
 #: Seconds between two checks of an idle engine on another machine.
 CHECK_INTERVAL = 2.0
 PREVIEW_INTERVAL = 1.0
@@ -193,7 +193,7 @@ class EngineProcess:
         except OSError:
             raise self._died() from None
 
-    def _receive(self, silence: SilenceTimer, timeout: float = POLL) -> object:
+    def _receive(self, silence: SilenceTimer, timeout: float = POLL_INTERVAL) -> object:
         """The engine's next message; None if there is none within `timeout` seconds.
 
         Silence is counted in polls, not by the clock: time in which this process was stopped is not the engine's.

@@ -29,7 +29,7 @@ from storage.quotas import Account, read_usage
 from storage.records.jobs import (
     COMES_FROM,
     LIVE,
-    NOTIFIED_WITHIN,
+    MAX_NOTIFY_AGE,
     Accepted,
     Allowance,
     AlreadyAccepted,
@@ -346,7 +346,7 @@ class Jobs:
         async with self._transactions.writing(alone_with="queue") as connection:
             await self._claim.check(connection)
             await self._change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, **uncounted)
-            outdated = _unnotified() & (jobs.c.finished_at <= self._clock() - NOTIFIED_WITHIN)
+            outdated = _unnotified() & (jobs.c.finished_at <= self._clock() - MAX_NOTIFY_AGE)
             await connection.execute(update(jobs).where(outdated).values(told=True))
             return Unfinished(
                 waiting=await find_all(connection, jobs.c.state == JobState.QUEUED),

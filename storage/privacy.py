@@ -56,7 +56,7 @@ SECRETS = frozenset({"interaction_token"})
 TYPED = "data"
 
 #: How long a request that was never answered is kept.
-UNANSWERED_KEPT = timedelta(days=1)
+UNANSWERED_LIFETIME = timedelta(days=1)
 
 #: Jobs processed in one transaction.
 BATCH = 500
@@ -167,7 +167,7 @@ class Privacy:
         now = self._clock()
         async with self._transactions.writing() as connection:
             await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
-            await forget_unanswered_before(connection, now - UNANSWERED_KEPT)
+            await forget_unanswered_before(connection, now - UNANSWERED_LIFETIME)
 
     async def _clear(self, table: Table, which: ColumnElement[bool], *columns: str) -> None:
         """Empty columns, after which `which` no longer holds, in small transactions: other writers do not wait long."""

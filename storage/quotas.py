@@ -110,7 +110,7 @@ class Quotas:
                 )
             return usage
 
-    async def take_back(self, interaction_id: int) -> None:
+    async def undo_charge(self, interaction_id: int) -> None:
         """Undo `charge`: the answer could not be given."""
         async with self._transactions.writing() as connection:
             await connection.execute(delete(charges).where(charges.c.interaction_id == interaction_id))

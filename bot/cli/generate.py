@@ -281,7 +281,7 @@ def _generate(engine: Engine, request: GenerationRequest, count: int, batch: int
     requests = [replace(request, seed=(request.seed + i) % (MAX_SEED + 1)) for i in range(count)]
     for first in range(0, count, batch):
         together = requests[first : first + batch]
-        with tqdm(total=request.steps, unit="step", desc=_which(first + 1, first + len(together), count)) as bar:
+        with tqdm(total=request.steps, unit="step", desc=_label(first + 1, first + len(together), count)) as bar:
 
             def show(progress: Progress, bar: tqdm[None] = bar) -> None:
                 bar.total, bar.n = progress.steps, progress.step
@@ -293,7 +293,7 @@ def _generate(engine: Engine, request: GenerationRequest, count: int, batch: int
         yield from images
 
 
-def _which(first: int, last: int, of: int) -> str:
+def _label(first: int, last: int, of: int) -> str:
     if of == 1:
         return "generating"
     return f"image {first} of {of}" if first == last else f"images {first}-{last} of {of}"

@@ -45,7 +45,7 @@ MAX_LINE_LENGTH = 100
 MAX_SETTINGS_LENGTH = 500
 
 #: Seconds, of the one second before a form has to be sent.
-MODELS_KNOWN_WITHIN = 0.5
+MODELS_TIMEOUT = 0.5
 
 LOST = N_("This picture's settings are no longer saved. Use `/anima imagine` instead.")
 
@@ -169,7 +169,7 @@ def _number(number: int | None) -> str:
 async def _models_soon(interaction: AnimaInteraction) -> Mapping[str, ModelFacts]:
     """The models that can be typed into the form; none if they are not known before it has to be sent."""
     try:
-        async with asyncio.timeout(MODELS_KNOWN_WITHIN):
+        async with asyncio.timeout(MODELS_TIMEOUT):
             return (await interaction.client.model_info.model()).models
     except (TimeoutError, ModelUnavailable):
         return {}

@@ -21,7 +21,7 @@ from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
 #: Maximum longer side, in pixels, of stored source images: more than any image that is not upscaled is drawn with.
-KEPT_SIDE = 2048
+MAX_STORED_SIDE = 2048
 #: Share of an image's pixels that have to be mostly transparent before that is mentioned.
 MIN_TRANSPARENT = 0.001
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
@@ -51,7 +51,7 @@ class UploadedImage:
     transparent: bytes | None = field(repr=False)
 
 
-def prepare_source(data: bytes, longest: int = KEPT_SIDE) -> bytes:
+def prepare_source(data: bytes, longest: int = MAX_STORED_SIDE) -> bytes:
     """An image file as PNG, upright, without transparency, at most `longest` pixels a side. Slow.
 
     Raises UnusableImage for what is no image, or one of too many pixels.
@@ -61,7 +61,7 @@ def prepare_source(data: bytes, longest: int = KEPT_SIDE) -> bytes:
 
 def prepare_upload(data: bytes) -> UploadedImage:
     """The same, and what was transparent. Slow."""
-    image = _opened(data, KEPT_SIDE)
+    image = _opened(data, MAX_STORED_SIDE)
     seen_through = mask_of_transparency(image)
     levels = seen_through.histogram()
     enough = sum(levels[128:]) >= MIN_TRANSPARENT * sum(levels)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: A line of the log, with seconds.
 RESTARTING = "the engine is restarted in %.0f s"
 #: Seconds before an engine that could not be loaded, or died, is restarted; doubled each time.
-START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
+MIN_START_DELAY, MAX_START_DELAY = 2.0, 300.0
 #: More doublings would be too large a number one day; so many are more than MAX_START_DELAY already.
 MAX_DOUBLINGS = 30
 #: Seconds between two checks of an idle engine.
@@ -133,21 +133,21 @@ class SupervisedEngine:
 
     async def start(self) -> None:
         """Load the engine, however often that fails, with growing pauses."""
-        started, delay = time.monotonic(), START_AGAIN_AFTER
+        started, delay = time.monotonic(), MIN_START_DELAY
         while (description := await self._try_to_start(delay)) is None:
-            await self._rest(delay)
+            await self._sleep(delay)
             delay = min(2 * delay, MAX_START_DELAY)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
         self.description, self.fatal = description, None
         self.loaded, self.failures, self.unloaded_since = True, 0, None
         self._changed(self)
 
-    async def start_again(self) -> None:
+    async def restart(self) -> None:
         """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
         setbacks = self._failed_batches + self._idle_deaths
-        delay = min(START_AGAIN_AFTER * 2.0 ** min(setbacks - 1, MAX_DOUBLINGS), MAX_START_DELAY)
+        delay = min(MIN_START_DELAY * 2.0 ** min(setbacks - 1, MAX_DOUBLINGS), MAX_START_DELAY)
         logger.warning(RESTARTING, delay)
-        await self._rest(delay)
+        await self._sleep(delay)
         await self.start()
 
     async def generate(
@@ -155,7 +155,7 @@ class SupervisedEngine:
     ) -> list[EncodedImage]:
         """Raises Cancelled, EngineDied, EngineFailed, InvalidRequest, CheckpointError.
 
-        Afterwards the engine may no longer be loaded: `start_again` then.
+        Afterwards the engine may no longer be loaded: `restart` then.
         """
         abandoned = threading.Event()
         try:
@@ -177,7 +177,7 @@ class SupervisedEngine:
         return images
 
     async def wait_for_death(self) -> None:
-        """Returns once the engine has died while idle. Then it is not loaded: `start_again`."""
+        """Returns once the engine has died while idle. Then it is not loaded: `restart`."""
         while self.loaded:
             await asyncio.sleep(CHECK_INTERVAL)
             try:
@@ -197,7 +197,7 @@ class SupervisedEngine:
             await asyncio.wait([self._call], timeout=STOP_RETRY_INTERVAL)
             await self._in_thread(self._client.stop)  # the call may have started only now
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         self.resting = True
         try:
             await asyncio.sleep(seconds)

@@ -48,9 +48,9 @@ from bot.jobs.fairness.user_queue import UserQueue
 #:
 #: They take turns, so neighbours in that order have about the same amount ahead of a given job, and the
 #: estimate is good to a tenth or better.
-MAX_ASKED = 250
+MAX_EXACT_USERS = 250
 #: How many users' turns a batch may skip for its engine's loaded model.
-MAX_PASSED_OVER = 100
+MAX_SKIPPED_TURNS = 100
 #: Seconds after which half of somebody's recent use is forgotten.
 HALF_LIFE = 3600.0
 
@@ -114,7 +114,7 @@ ANY_CONSUMER = Consumer()
 class QueuePosition:
     """What will be taken before a job, if nothing joins or leaves the queue. The batch in progress is not counted.
 
-    Exact while at most `MAX_ASKED` users have something ahead of the job, and estimated beyond.
+    Exact while at most `MAX_EXACT_USERS` users have something ahead of the job, and estimated beyond.
     """
 
     jobs_ahead: int
@@ -222,7 +222,8 @@ class FairQueue:
     def position(self, job_id: int) -> QueuePosition | None:
         """How much is taken before this job, by the current fair order. None: it is not in the queue.
 
-        Takes a binary search, about a microsecond, for each of at most `MAX_ASKED` users, however many jobs they have.
+        Takes a binary search, about a microsecond, for each of at most `MAX_EXACT_USERS` users, however many jobs they
+        have.
         """
         waiting = self._waiting.get(job_id)
         if waiting is None:
@@ -232,7 +233,7 @@ class FairQueue:
         own_jobs = mine.line.index(job_id)
         start = mine.start_of(own_jobs, now)
         users_ahead = bisect_left(self._turns, (start, job_id))
-        stands_for = 1 + max(0, users_ahead - 1) // MAX_ASKED
+        stands_for = 1 + max(0, users_ahead - 1) // MAX_EXACT_USERS
         jobs = credit = asked = 0
         for _, _, user in self._turns[:users_ahead:stands_for]:
             if user is not mine:
@@ -311,7 +312,7 @@ class FairQueue:
                 tokens += following.images * following.tokens
                 self._charge(following, now)
                 batch.append(following)
-            elif fits and self._may_be_passed_over(self._turns[at], consumer) and at < MAX_PASSED_OVER:
+            elif fits and self._may_be_skipped(self._turns[at], consumer) and at < MAX_SKIPPED_TURNS:
                 passed_over.append(user)
                 at += 1
             else:
@@ -323,14 +324,14 @@ class FairQueue:
 
     def _first_preferred(self, consumer: Consumer) -> int:
         """The first turn whose model the consumer has loaded; 0, the front, if it may not prefer any."""
-        for index, turn in enumerate(self._turns[:MAX_PASSED_OVER]):
+        for index, turn in enumerate(self._turns[:MAX_SKIPPED_TURNS]):
             if not consumer.swaps_for(self._waiting[turn[1]]):
                 return index
-            if not self._may_be_passed_over(turn, consumer):
+            if not self._may_be_skipped(turn, consumer):
                 break
         return 0
 
-    def _may_be_passed_over(self, turn: "_Turn", consumer: Consumer) -> bool:
+    def _may_be_skipped(self, turn: "_Turn", consumer: Consumer) -> bool:
         start, job_id, user = turn
         return consumer.swaps_for(self._waiting[job_id]) > 0 and (start, job_id) >= user.passed_over_until
 
@@ -371,7 +372,7 @@ class FairQueue:
 
     def _forget(self, now: float) -> None:
         """Keeps memory constant: drops old receipts, and users about whom nothing is left to remember."""
-        while len(self._receipts) > _RECEIPTS_KEPT:
+        while len(self._receipts) > _MAX_RECEIPTS:
             self._receipts.popitem(last=False)
         for user_id in [user_id for user_id, _ in zip(self._users, range(2), strict=False)]:
             user = self._users[user_id]
@@ -380,7 +381,7 @@ class FairQueue:
 
 
 _NEVER = (-1, -1)
-_RECEIPTS_KEPT = 1024  # far more jobs than all workers have at a time
+_MAX_RECEIPTS = 1024  # far more jobs than all workers have at a time
 
 
 @dataclass(eq=False)

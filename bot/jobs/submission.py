@@ -231,7 +231,7 @@ class Submitter:
             case Accepted(job):
                 self._known.add_job(job.id, private=job.private)
                 if (since := await self._refused_since(interaction)) is not None:
-                    await self._take_back(interaction, job, since)
+                    await self._cancel_refused(interaction, job, since)
                     return True
                 self._accepted(interaction)
                 if erasures == self._erasures or not await self._is_erased(job):
@@ -345,7 +345,7 @@ class Submitter:
             return await self._database.jobs.get(job.id) is None
         return False
 
-    async def _take_back(self, interaction: Interaction, job: Job, refusal: PolicyRefusal) -> None:
+    async def _cancel_refused(self, interaction: Interaction, job: Job, refusal: PolicyRefusal) -> None:
         reason = messages.DROPPED_BY_BLOCK if refusal.reason is RefusalReason.BLOCKED else messages.DROPPED_BY_PAUSE
         if await retry_storage(lambda: self._database.jobs.cancel(job.id, None, reason)):
             await reply_privately(interaction, refusal.sentence)

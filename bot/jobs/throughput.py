@@ -16,9 +16,9 @@ from bot.jobs.queue import Consumer, FairQueue, QueuedJob, QueuePosition
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 
-_BATCHES_KEPT = 64
+_MAX_BATCHES = 64
 _HALF_LIFE = 8  # batches after which one counts half
-_SWAPS_KEPT = 16  # batches that are counted for how often models are swapped, and how long that takes
+_MAX_SWAPS = 16  # batches that are counted for how often models are swapped, and how long that takes
 _OUTLIER = 2.0  # a batch this many times slower or faster than the median is left out
 
 
@@ -118,8 +118,8 @@ class Throughput:
         self.loaded: frozenset[str] | None = None
         #: As `EngineDescription.full_pass`.
         self.full_pass: int | None = None
-        self._swaps: deque[float] = deque(maxlen=_SWAPS_KEPT)  # seconds that one took
-        self._lately: deque[tuple[float, int]] = deque(maxlen=_SWAPS_KEPT)  # credits and swaps of batches
+        self._swaps: deque[float] = deque(maxlen=_MAX_SWAPS)  # seconds that one took
+        self._lately: deque[tuple[float, int]] = deque(maxlen=_MAX_SWAPS)  # credits and swaps of batches
 
     def take(self, batch: Sequence[QueuedJob]) -> None:
         """The engine has a batch, whose images are not started yet."""
@@ -187,7 +187,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._batches: deque[_MeasuredBatch] = deque(maxlen=_BATCHES_KEPT)
+        self._batches: deque[_MeasuredBatch] = deque(maxlen=_MAX_BATCHES)
         #: None: nothing was drawn yet, so nobody knows.
         self.seconds_per_credit: float | None = None
 

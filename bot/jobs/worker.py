@@ -130,7 +130,7 @@ class Worker:
                 self._may_store.set()
                 if self._queue.closed:
                     return
-                await self.engine.start_again()
+                await self.engine.restart()
 
     async def _next_batch(self) -> tuple[QueuedJob, ...]:
         """Empty once the queue is closed. An engine that dies while it waits for jobs is started again."""
@@ -143,7 +143,7 @@ class Worker:
                     return await self._take(lambda: until_it_dies.reschedule(0))
             if self._queue.closed:
                 return ()
-            await self.engine.start_again()
+            await self.engine.restart()
 
     async def _take(self, died: Callable[[], None]) -> tuple[QueuedJob, ...]:
         """As `FairQueue.take`; `died` is called if the engine dies meanwhile, and has to cancel this."""

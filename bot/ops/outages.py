@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Seconds. Each pause is twice as long as the one before.
-FIRST_PAUSE = 1.0
+MIN_PAUSE = 1.0
 MAX_PAUSE = 300.0
 #: For a ban, Discord's answer may ask for a longer pause; a ban lasts about an hour.
 MAX_PAUSE_REQUESTED = 3600.0
@@ -30,7 +30,7 @@ class Outage:
     """One outage, from the first failure to the first success."""
 
     def __init__(self) -> None:
-        self._next_pause = FIRST_PAUSE
+        self._next_pause = MIN_PAUSE
 
     async def wait(self, error: BaseException) -> None:
         """Log what is wrong, in one line, and pause. Raises `error` if waiting would not help."""

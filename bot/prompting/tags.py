@@ -43,9 +43,9 @@ _NAME, _ALIAS = "\n", "\0"
 
 _BEGINNING = re.compile(f"[{_NAME}{_ALIAS} ]")
 #: Characters by which beginnings are sorted.
-INDEXED = 24
+INDEX_LENGTH = 24
 #: Beginnings more frequent than this are found quickly by a search.
-FEW = 300
+MAX_SCANNED = 300
 
 _PLAIN_LINE = re.compile(
     r'([^\W_]{2}[^\s\\",]*),(\d{1,9}),(\d{1,15})(?:,"?((?:[^\W_]{2}[^\s\\",]*(?:,[^\W_]{2}[^\s\\",]*)*)?)"?)?', re.ASCII
@@ -198,8 +198,8 @@ class _Ranking:
         self._text = text = "".join(lines)
         self._starts = list(accumulate(map(len, lines), initial=0))
         beginnings = (match.start() for match in _BEGINNING.finditer(text))
-        #: Where names, aliases and words begin in the text, in the order of their first INDEXED characters.
-        self._index = array("I", sorted(beginnings, key=lambda at: text[at : at + INDEXED]))
+        #: Where names, aliases and words begin in the text, in the order of their first INDEX_LENGTH characters.
+        self._index = array("I", sorted(beginnings, key=lambda at: text[at : at + INDEX_LENGTH]))
 
     def matching(self, query: str, limit: int) -> list[Tag]:
         """At most `limit` of each kind: name or alias that begins so, then those with a later word that does."""
@@ -210,12 +210,15 @@ class _Ranking:
 
     def _rows(self, needle: str, limit: int) -> list[int]:
         """The first `limit` tags that have what begins so."""
-        first = bisect_left(self._index, needle[:INDEXED], key=lambda at: self._beginning(at, needle))
-        if first + FEW < len(self._index) and self._beginning(self._index[first + FEW], needle) == needle[:INDEXED]:
+        first = bisect_left(self._index, needle[:INDEX_LENGTH], key=lambda at: self._beginning(at, needle))
+        if (
+            first + MAX_SCANNED < len(self._index)
+            and self._beginning(self._index[first + MAX_SCANNED], needle) == needle[:INDEX_LENGTH]
+        ):
             return self._rows_searched(needle, limit)
-        last = bisect_right(self._index, needle[:INDEXED], first, key=lambda at: self._beginning(at, needle))
+        last = bisect_right(self._index, needle[:INDEX_LENGTH], first, key=lambda at: self._beginning(at, needle))
         places = sorted(self._index[first:last])
-        if len(needle) > INDEXED:
+        if len(needle) > INDEX_LENGTH:
             places = [at for at in places if self._text.startswith(needle, at)]
         rows: list[int] = []
         for at in places:
@@ -226,7 +229,7 @@ class _Ranking:
         return rows
 
     def _beginning(self, at: int, needle: str) -> str:
-        return self._text[at : at + min(len(needle), INDEXED)]
+        return self._text[at : at + min(len(needle), INDEX_LENGTH)]
 
     def _rows_searched(self, needle: str, limit: int) -> list[int]:
         rows: list[int] = []

@@ -33,7 +33,7 @@ from storage.servers import BlockedUser
 
 NO_MODELS: Mapping[str, NativeSettings] = MappingProxyType({})
 MEGAPIXEL = 1024 * 1024
-MAX_STEPS_UNLESS_SET = 50
+DEFAULT_MAX_STEPS = 50
 MAX_REASON_LENGTH = 300
 MAX_NAME_LENGTH = 60
 MAX_NAMED = 3
@@ -286,7 +286,7 @@ def effective_limits(settings: ServerSettings, native: NativeSettings | None) ->
         side=limits.side or MAX_SIDE,
         area=area,
         upscaled=area if upscaled is None else upscaled * model_area,
-        steps=limits.steps or max(MAX_STEPS_UNLESS_SET, 0 if native is None else native.steps),
+        steps=limits.steps or max(DEFAULT_MAX_STEPS, 0 if native is None else native.steps),
         count=limits.count,
         compared=limits.compared,
     )

@@ -26,8 +26,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 #: Milliseconds for an image, the loading of the model included.
 TIMEOUT = 120_000
 
-ASKED = "@micah, red hair, blue background"
-ASKED_BY_EMI = "@micah, long hair, pink hair, green background"
+PROMPT = "@micah, red hair, blue background"
+PROMPT_OF_EMI = "@micah, long hair, pink hair, green background"
 
 
 async def take_screenshots(chromium: str, folder: Path) -> None:
@@ -49,9 +49,9 @@ async def take_screenshots(chromium: str, folder: Path) -> None:
 async def _walk(page: Page, discord: FakeDiscord, folder: Path) -> None:
     world = discord.world
     await _open(page, discord, world.emi)
-    await _draw(page, ASKED_BY_EMI)
+    await _draw(page, PROMPT_OF_EMI)
     await _open(page, discord, world.alice)
-    await _draw(page, ASKED)
+    await _draw(page, PROMPT)
     await page.screenshot(path=folder / "channel.png")
 
     await page.keyboard.type("/")

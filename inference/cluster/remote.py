@@ -41,7 +41,7 @@ CONNECT_TIMEOUT = 5.0
 #: Seconds that a host waits for news before it says that there are none, and until it counts as hung or cut off.
 POLL_TIMEOUT, HOST_TIMEOUT = 1.0, 15.0
 #: Seconds between two checks whether to cancel.
-POLL = 0.05
+POLL_INTERVAL = 0.05
 #: A machine is waited for without a limit. What the host is silent about is its own to notice, and it does.
 REMOTE_TIMEOUTS = Timeouts(loading=math.inf)
 #: Threads of a host: messages are fetched and a batch is cancelled while others are answered.
@@ -187,9 +187,9 @@ class RemoteEngine:
 
         waited = 0.0
         try:
-            while not ray.wait([reference], timeout=POLL, fetch_local=True)[0]:
+            while not ray.wait([reference], timeout=POLL_INTERVAL, fetch_local=True)[0]:
                 meanwhile()
-                waited += POLL  # counted in polls: time in which this process was stopped is not the host's
+                waited += POLL_INTERVAL  # counted in polls: time in which this process was stopped is not the host's
                 if timeout is not None and waited >= timeout:
                     ray.kill(self._host)
                     raise EngineDied(f"The engine on {self._machine} was silent for {waited:.0f} s.")

@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds without a sign of life from this machine, after which Ray is restarted; and for Ray's start, and then for the
 #: first sign.
-SILENCE, START_TIMEOUT = 30.0, 120.0
+MAX_SILENCE, START_TIMEOUT = 30.0, 120.0
 #: Seconds before a node is started again, each time twice as long.
-RESTART_AFTER, MAX_RESTART_DELAY = 2.0, 60.0
+MIN_RESTART_DELAY, MAX_RESTART_DELAY = 2.0, 60.0
 #: Seconds that processes have to end before they are killed.
 END_GRACE = 5.0
 #: Marks all processes of a supervisor; its value tells those of two supervisors on one machine apart.
@@ -57,13 +57,15 @@ class NodeSupervisor:
 
     def run(self) -> None:
         """Keep the node running until `stop`. Raises NodeRefused."""
-        delay = RESTART_AFTER
+        delay = MIN_RESTART_DELAY
         while not self.stopped.is_set():
             began = time.monotonic()
             self._run_once()
             if self.stopped.is_set():
                 return
-            delay = RESTART_AFTER if time.monotonic() - began > MAX_RESTART_DELAY else min(2 * delay, MAX_RESTART_DELAY)
+            delay = (
+                MIN_RESTART_DELAY if time.monotonic() - began > MAX_RESTART_DELAY else min(2 * delay, MAX_RESTART_DELAY)
+            )
             logger.warning("joining %s again in %.0f s", self.head, delay)
             self.stopped.wait(delay)
 
@@ -120,9 +122,9 @@ class NodeSupervisor:
                         if line.startswith(MISMATCH):
                             raise NodeRefused(line.removeprefix(MISMATCH))
                         if line == ALIVE:
-                            if limit - time.monotonic() > SILENCE:
+                            if limit - time.monotonic() > MAX_SILENCE:
                                 logger.info("joined the cluster at %s", self.head)
-                            limit = time.monotonic() + SILENCE
+                            limit = time.monotonic() + MAX_SILENCE
                     if time.monotonic() > limit or (watch.poll() is not None and said.is_empty):
                         logger.warning("the cluster at %s no longer counts this machine as alive", self.head)
                         return

@@ -33,7 +33,7 @@ class Modulation:
             yield Modulation(blocks, final)
 
 
-def of_rows(blocks: Sequence[Tensor], rows: Sequence[int]) -> Sequence[Tensor]:
+def select_rows(blocks: Sequence[Tensor], rows: Sequence[int]) -> Sequence[Tensor]:
     """The modulation of some blocks, as in `Modulation.blocks`, for some rows of the batch."""
     return [block if len(block) == 1 else block[rows] for block in blocks]
 

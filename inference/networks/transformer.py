@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend
 from inference.fast.block_cache import BlockCache
 from inference.gpu.attention import attention
 from inference.gpu.fused_projections import FusedProjections
-from inference.gpu.modulation import Modulation, of_rows
+from inference.gpu.modulation import Modulation, select_rows
 from inference.networks.adapter import TextAdapter
 from inference.networks.params import PATCH, TransformerParams
 from inference.networks.rotary import axis_angles, rotate
@@ -58,12 +58,12 @@ class Context:
             return [None] * len(self.keys_values)
         return [(key, value, self.avoided.bias) for key, value in self.avoided.keys_values]
 
-    def of_rows(self, rows: Sequence[int], blocks: slice) -> Context:
+    def select_rows(self, rows: Sequence[int], blocks: slice) -> Context:
         """That of some rows of the batch; only the keys and values of these blocks are taken."""
         index = torch.tensor(rows, device=self.bias.device)
         keys_values = list(self.keys_values)
         keys_values[blocks] = [(key[index], value[index]) for key, value in keys_values[blocks]]
-        avoided = None if self.avoided is None else self.avoided.of_rows(rows, blocks)
+        avoided = None if self.avoided is None else self.avoided.select_rows(rows, blocks)
         return Context(tuple(keys_values), self.bias[index], avoided)
 
 
@@ -104,7 +104,9 @@ class Transformer(nn.Module):
             modulation = of_blocks(blocks)
             if rows is None or len(rows) == len(x):
                 return self.run_blocks(blocks, tokens, modulation, rotation, context)
-            return self.run_blocks(blocks, tokens, of_rows(modulation, rows), rotation, context.of_rows(rows, blocks))
+            return self.run_blocks(
+                blocks, tokens, select_rows(modulation, rows), rotation, context.select_rows(rows, blocks)
+            )
 
         if cache is None:
             tokens = run(slice(0, depth), tokens)
@@ -267,7 +269,7 @@ class SelfAttention(FusedProjections):
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         query, key, value = [split_heads(part, self.head_dim) for part in self.projected(x)]
         query, key = rotate(self.q_norm(query), rotation), rotate(self.k_norm(key), rotation)
-        return self.output_proj(reduced(join_heads(attention(query, key, value, self.kernels))))
+        return self.output_proj(scale_down(join_heads(attention(query, key, value, self.kernels))))
 
 
 class CrossAttention(FusedProjections):
@@ -300,13 +302,13 @@ class CrossAttention(FusedProjections):
         attended = join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias))
         if avoided is not None:
             key, value, bias = avoided
-            attended = guided_away(
+            attended = apply_nag(
                 attended, join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias))
             )
-        return self.output_proj(reduced(attended))
+        return self.output_proj(scale_down(attended))
 
 
-def guided_away(attended: Tensor, avoided: Tensor) -> Tensor:
+def apply_nag(attended: Tensor, avoided: Tensor) -> Tensor:
     """Normalized attention guidance (Chen et al. 2025, arXiv 2505.21179) of what an attention gave for two texts.
 
     attended, avoided: [B, N, C]. What is extrapolated is shortened, token by token, to at most NAG_TAU times the L1
@@ -329,7 +331,7 @@ class FeedForward(nn.Module):
         self.layer2 = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer2(reduced(F.gelu(self.layer1(x))))
+        return self.layer2(scale_down(F.gelu(self.layer1(x))))
 
 
 class PatchEmbedding(nn.Module):
@@ -392,13 +394,13 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale).to(shift.dtype)
 
 
-def reduced(x: Tensor) -> Tensor:
+def scale_down(x: Tensor) -> Tensor:
     """What the last layer of a branch reads: in float16, so much smaller that its result is one of that dtype."""
     return x * FLOAT16_PART if x.dtype == torch.float16 else x
 
 
 def gated(x: Tensor, gate: Tensor, branch: Tensor) -> Tensor:
-    """The residual stream with a branch of `reduced` numbers added."""
+    """The residual stream with a branch of scaled-down numbers added."""
     if branch.dtype == torch.float16:
         return torch.addcmul(x, gate.float(), branch.float(), value=1 / FLOAT16_PART)
     return x + gate * branch

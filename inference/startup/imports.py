@@ -19,7 +19,7 @@ POLL_INTERVAL = 0.1
 
 
 @contextmanager
-def ending_with(parent: int) -> Iterator[None]:
+def exit_with_parent(parent: int) -> Iterator[None]:
     """End this process at once if its parent ends meanwhile; it would notice only afterwards."""
     over = threading.Event()
 
@@ -38,5 +38,5 @@ def ending_with(parent: int) -> Iterator[None]:
 set_up_environment()
 # The bot ends it, by ending. A service manager's SIGTERM, which goes to every process, would leave engines without it.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with ending_with(os.getppid()), without_garbage_collection():
+with exit_with_parent(os.getppid()), without_garbage_collection():
     import inference.engine  # noqa: F401, after the environment, which PyTorch reads as it is imported

@@ -26,9 +26,9 @@ from inference.weights.headers.diffusion_models import find_diffusion_model
 logger = logging.getLogger(__name__)
 
 #: Read at a time.
-STRETCH = 64 << 20
+CHUNK_SIZE = 64 << 20
 #: Of the memory that is available, the part that stays so.
-LEFT_FREE = 0.2
+MIN_FREE_SHARE = 0.2
 
 
 def read_ahead(
@@ -73,21 +73,21 @@ def fetch(path: Path) -> bool:
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > (1 - LEFT_FREE) * psutil.virtual_memory().available:
+        if size > (1 - MIN_FREE_SHARE) * psutil.virtual_memory().available:
             logger.info("%s is not read ahead: too little memory is free.", path.name)
             return False
         advise = getattr(os, "posix_fadvise", None)
         if advise is None:
             read_through(file)
             return True
-        for start in range(0, size, STRETCH):
-            advise(file.fileno(), start, STRETCH, os.POSIX_FADV_WILLNEED)
+        for start in range(0, size, CHUNK_SIZE):
+            advise(file.fileno(), start, CHUNK_SIZE, os.POSIX_FADV_WILLNEED)
     return True
 
 
 def read_through(file: RawIOBase) -> int:
     """Read a file to its end, and discard it. Returns its bytes."""
-    part, total = bytearray(STRETCH), 0
+    part, total = bytearray(CHUNK_SIZE), 0
     while read := file.readinto(part):
         total += read
     return total

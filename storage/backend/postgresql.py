@@ -20,9 +20,9 @@ from storage.backend.errors import DatabaseRefused
 T = TypeVar("T")
 
 #: Connections that are kept, and how many more there may be at busy times.
-KEPT, MORE = 5, 10
+POOL_SIZE, MAX_OVERFLOW = 5, 10
 #: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones without a word.
-RENEWED_AFTER = 240
+MAX_CONNECTION_AGE = 240
 #: Those that can keep what people type. SQL_ASCII keeps any bytes.
 ENCODINGS = ("UTF8", "SQL_ASCII")
 #: SQLSTATEs of what the user has no right to do, in a schema and to a schema.
@@ -43,7 +43,9 @@ class DatabaseTimeouts:
     statement: float = 10.0
 
 
-def postgresql_engine(url: URL, timeouts: DatabaseTimeouts, kept: int = KEPT, more: int = MORE) -> AsyncEngine:
+def postgresql_engine(
+    url: URL, timeouts: DatabaseTimeouts, kept: int = POOL_SIZE, more: int = MAX_OVERFLOW
+) -> AsyncEngine:
     """Raises DatabaseRefused without the package asyncpg. `kept`, `more`: how many connections."""
     engine = _create(
         url,
@@ -51,7 +53,7 @@ def postgresql_engine(url: URL, timeouts: DatabaseTimeouts, kept: int = KEPT, mo
         pool_size=kept,
         max_overflow=more,
         pool_timeout=timeouts.connect,
-        pool_recycle=RENEWED_AFTER,
+        pool_recycle=MAX_CONNECTION_AGE,
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

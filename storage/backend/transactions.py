@@ -31,7 +31,7 @@ POLL_INTERVAL = 0.2
 #: SQLite and PostgreSQL take some 30,000.
 VALUES_PER_STATEMENT = 1000
 #: How long the token of a committed transaction is kept.
-COMMITS_KEPT = timedelta(minutes=10)
+COMMIT_LIFETIME = timedelta(minutes=10)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -223,7 +223,7 @@ class Transactions:
     async def forget_commits(self, connection: AsyncConnection) -> None:
         """Delete the tokens that nobody will ask for any more."""
         if not self.on_sqlite:
-            await connection.execute(delete(commits).where(commits.c.made_at < DatabaseTime(COMMITS_KEPT)))
+            await connection.execute(delete(commits).where(commits.c.made_at < DatabaseTime(COMMIT_LIFETIME)))
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

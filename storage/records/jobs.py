@@ -22,7 +22,7 @@ COMES_FROM: Mapping[JobState, frozenset[JobState]] = {
 
 #: For how long after its end a job's user is notified, if that was not possible before. Later nobody waits for it, and
 #: each attempt would ask Discord for what it has refused.
-NOTIFIED_WITHIN = timedelta(days=7)
+MAX_NOTIFY_AGE = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def slow_acknowledgements() -> None:
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", BUSY_SECONDS)
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.05)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.05)
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage

@@ -137,7 +137,7 @@ async def test_a_job_is_queued_while_the_model_loads_and_its_message_says_so(loa
 async def test_a_user_is_notified_if_the_model_cannot_be_loaded(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.05)
     stage = Stage(standin, tmp_path)
     may_fail = threading.Event()
 
@@ -161,7 +161,7 @@ async def test_a_user_is_notified_if_the_model_cannot_be_loaded(
 async def test_a_job_waits_for_a_model_that_cannot_be_loaded_and_ends_after_hours(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
     monkeypatch.setattr("bot.jobs.delivery.progress.EDIT_INTERVAL", 0.05)
     stage = Stage(standin, tmp_path)
     write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
@@ -191,7 +191,7 @@ async def test_a_job_waits_for_a_model_that_cannot_be_loaded_and_ends_after_hour
 async def test_a_job_waits_for_a_model_no_longer_for_being_restarted_meanwhile(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
     stage = Stage(standin, tmp_path)
     write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
     await stage.start()

@@ -41,7 +41,7 @@ async def said_by(folder: Path, **environment: str) -> str:
 async def test_the_log_contains_no_secret_and_no_prompt(
     stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.05)
     caplog.set_level(logging.INFO)
     stage.engine.deadly = "deadly"
     await stage.draw(PROMPT, negative=NEGATIVE)

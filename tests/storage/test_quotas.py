@@ -122,7 +122,7 @@ async def test_a_request_without_room_is_not_charged_and_neither_is_one_that_is_
     for ask in (database.quotas.lacks_room, database.quotas.charge):
         usage = await ask(8, account, 0.1, 0.1)
         assert usage is not None and usage.spent == 0.1
-    await database.quotas.take_back(7)
+    await database.quotas.undo_charge(7)
     assert (await database.quotas.usage(account)).spent == 0
     assert await database.quotas.charge(8, account, 0.1, 0.1) is None
     assert await database.quotas.charge(9, account, 1000, None) is None

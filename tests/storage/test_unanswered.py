@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from storage.jobs import Accepted, Allowance, AlreadyAccepted
-from storage.privacy import UNANSWERED_KEPT
+from storage.privacy import UNANSWERED_LIFETIME
 from tests.storage.requests import a_request, an_imagine
 
 
@@ -40,7 +40,7 @@ async def test_a_refused_request_is_still_to_be_answered(database):
 
 async def test_a_request_that_is_never_answered_expires(database, clock):
     await database.unanswered.add(a_request())
-    clock.turn(UNANSWERED_KEPT - timedelta(seconds=1))
+    clock.turn(UNANSWERED_LIFETIME - timedelta(seconds=1))
     await database.privacy.forget_older_than()
     assert len(await database.unanswered.all()) == 1
     clock.turn(timedelta(seconds=1))

@@ -30,7 +30,7 @@ async def _open_log(interaction: AnimaInteraction, chosen: list[str], argument: 
     await show(interaction, "log", begin=argument)
 
 
-def _asks(form: str) -> PanelAction:
+def _opens_form(form: str) -> PanelAction:
     """An action that opens a form."""
 
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
@@ -149,7 +149,7 @@ ACTIONS: Mapping[str, PanelAction] = {
     "undo": _undo,
     **{f"suggest-{name}": _suggests(name) for name in suggestions.SUGGESTIONS},
     **{f"apply-{name}": _applies(name) for name in suggestions.SUGGESTIONS},
-    **{f"form-{name}": _asks(name) for name in FORMS},
+    **{f"form-{name}": _opens_form(name) for name in FORMS},
 }
 
 

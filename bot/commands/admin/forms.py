@@ -23,7 +23,7 @@ from bot.components.moderation.panel import block_in_server
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS, offered
 from bot.messages.limits import MAX_CHOICES
-from bot.rules.policy import MAX_REASON_LENGTH, MAX_STEPS_UNLESS_SET
+from bot.rules.policy import DEFAULT_MAX_STEPS, MAX_REASON_LENGTH
 from bot.rules.server_settings import (
     MAX_BLOCKED_WORD_LENGTH,
     MAX_PREFIX_LENGTH,
@@ -197,7 +197,7 @@ def _limits(settings: ServerSettings) -> list[Field]:
         Field("megapixels", megapixels, _text_input(limits.megapixels)),
         Field("times_native", times_native, _text_input(limits.times_native)),
         Field("upscaled_times_native", upscaled, _text_input(limits.upscaled_times_native)),
-        Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _text_input(limits.steps)),
+        Field("steps", say("Empty: {default}", default=DEFAULT_MAX_STEPS), _text_input(limits.steps)),
     ]
 
 

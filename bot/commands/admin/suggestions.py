@@ -11,7 +11,7 @@ from bot.commands.admin import summaries
 from bot.commands.admin.context import CHANGED_NOTHING_SAVED, AdminContext, ChangedMeanwhile, load_context, save
 from bot.commands.admin.controls import Items, button, row, text
 from bot.components.base import AnimaInteraction
-from bot.rules.policy import MAX_STEPS_UNLESS_SET
+from bot.rules.policy import DEFAULT_MAX_STEPS
 from bot.rules.server_settings import ServerSettings
 from bot.text.formats import decimal
 from bot.text.translation import N_, say
@@ -132,7 +132,7 @@ def _rows(settings: ServerSettings) -> dict[str, str]:
         say(summaries.LABELS["waiting"]): str(limits.waiting),
         say("Largest size"): area,
         say("Largest upscale"): upscaled,
-        say(summaries.LABELS["steps"]): str(limits.steps or MAX_STEPS_UNLESS_SET),
+        say(summaries.LABELS["steps"]): str(limits.steps or DEFAULT_MAX_STEPS),
         say("Pictures at once"): str(limits.count),
         say(summaries.LABELS["compared"]): str(limits.compared),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.generation.typed import validation_errors
-from bot.rules.policy import MAX_STEPS_UNLESS_SET
+from bot.rules.policy import DEFAULT_MAX_STEPS
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.formats import decimal
 from bot.text.markdown import inline
@@ -143,7 +143,7 @@ def of_limits(limits: ServerLimits) -> str:
         said.append(say("{count} times the model's default size", count=decimal(limits.times_native)))
     if (upscaled := limits.upscaled_or_default) is not None:
         said.append(say("upscales up to {count} times the model's default size", count=decimal(upscaled)))
-    steps = limits.steps or MAX_STEPS_UNLESS_SET
+    steps = limits.steps or DEFAULT_MAX_STEPS
     return say(", ").join(
         [
             *said,

@@ -16,8 +16,8 @@ from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import describe_size
-from bot.generation.typed.loras import TRIGGERS_FOLLOW, LoraNames, parse_lora
-from bot.generation.typed.models import ABOUT_FOLLOWS, parse_model
+from bot.generation.typed.loras import TRIGGERS_SEPARATOR, LoraNames, parse_lora
+from bot.generation.typed.models import ABOUT_SEPARATOR, parse_model
 from bot.jobs.engines import ModelUnavailable
 from bot.jobs.model.choice import ModelChoice
 from bot.jobs.model.model_info import COMPLETION_SECONDS
@@ -39,14 +39,14 @@ Choice = app_commands.Choice[str]
 Complete: TypeAlias = "Callable[[discord.Interaction[AnimaClient], str], Coroutine[Any, Any, list[Choice]]]"
 
 #: Seconds. Discord gives up after three.
-ANSWERED_WITHIN = 2.0
+COMPLETION_TIMEOUT = 2.0
 
 #: What each person's newest request waits for, by their id.
 _newest: dict[int, asyncio.Task[list[Choice]]] = {}
 
 
 def at_once(complete: Complete) -> Complete:
-    """Answers within ANSWERED_WITHIN, with no choices if need be, and drops a person's superseded request."""
+    """Answers within COMPLETION_TIMEOUT, with no choices if need be, and drops a person's superseded request."""
 
     @wraps(complete)
     async def answer(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
@@ -55,7 +55,7 @@ def at_once(complete: Complete) -> Complete:
             superseded.cancel()
         _newest[interaction.user.id] = work
         try:
-            await asyncio.wait([work], timeout=ANSWERED_WITHIN)
+            await asyncio.wait([work], timeout=COMPLETION_TIMEOUT)
             return work.result() if work.done() and not work.cancelled() else []
         except (StorageUnavailable, ModelUnavailable) as error:
             logger.info("an option could not be completed: %s", error)
@@ -175,11 +175,11 @@ COMPLETIONS: Mapping[str, Complete] = {
 
 
 def _with_about(name: str, about: str) -> str:
-    return truncate(f"{name}{ABOUT_FOLLOWS}{about}", MAX_CHOICE_LENGTH)
+    return truncate(f"{name}{ABOUT_SEPARATOR}{about}", MAX_CHOICE_LENGTH)
 
 
 def _with_triggers(name: str, triggers: str) -> str:
-    return truncate(f"{name}{TRIGGERS_FOLLOW}{triggers}", MAX_CHOICE_LENGTH) if triggers else name
+    return truncate(f"{name}{TRIGGERS_SEPARATOR}{triggers}", MAX_CHOICE_LENGTH) if triggers else name
 
 
 def _has_strength(typed: str, names: Sequence[str]) -> bool:

@@ -77,7 +77,7 @@ async def _discard(interaction: AnimaInteraction, chosen: list[str], argument: i
     await show(interaction, "announce", say("Discarded."))
 
 
-def _asks(form: str) -> PanelAction:
+def _opens_form(form: str) -> PanelAction:
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
         await open_form(interaction, OperatorForm.at(interaction, form))
 
@@ -93,7 +93,7 @@ OPERATOR_ACTIONS: Mapping[str, PanelAction] = {
     "follow-channels": _keeps_safe(False),
     "send": _send,
     "discard": _discard,
-    **{f"form-{name}": _asks(name) for name in FORMS},
+    **{f"form-{name}": _opens_form(name) for name in FORMS},
 }
 
 

@@ -32,7 +32,7 @@ async def answer_with_description(interaction: AnimaInteraction, load: Callable[
     try:
         await reply_privately(interaction, description_layout(description))
     except (discord.HTTPException, aiohttp.ClientError, OSError):
-        await describer.take_back(interaction)
+        await describer.refund(interaction)
         raise
 
 

@@ -59,7 +59,7 @@ DENOISE = 1.0
 #: Draws another background, and changes the person in these cells less than 1 does (docs/benchmarks.md).
 BACKGROUND_DENOISE = 0.75
 #: Seconds; the cells are shown without it then.
-COST_KNOWN_WITHIN = 5
+COST_TIMEOUT = 5
 CHOOSE_FIRST = N_("Choose at least one cell first.")
 NOT_A_DENOISE = N_("Write denoise as a number from {least} to 1, such as 0.7.")
 #: In tiles, each of which would draw all of the prompt in its part of the cells.
@@ -239,7 +239,7 @@ async def _cost(interaction: AnimaInteraction, image: JobImage) -> str:
     if (await client.allowance(interaction)).credits is None:
         return ""
     try:
-        async with asyncio.timeout(COST_KNOWN_WITHIN):
+        async with asyncio.timeout(COST_TIMEOUT):
             models = await client.model()
     except (TimeoutError, ModelUnavailable):
         return ""

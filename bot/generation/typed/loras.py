@@ -16,10 +16,10 @@ from bot.text.translation import N_, say
 from inference.weights.folders import composed, without_suffix
 
 #: Separates a LoRA's name from its trigger words in choices. People can type on after a choice.
-TRIGGERS_FOLLOW = " — "
+TRIGGERS_SEPARATOR = " — "
 #: Maximum length of a LoRA with its strength, in characters.
 MAX_TYPED_LENGTH = 400
-CLOSE_NAMES = 3
+MAX_SUGGESTIONS = 3
 
 NO_SUCH_LORA = N_("There is no LoRA called “{name}”. There are: {names}.")
 CLOSE_LORAS = N_("There is no LoRA called “{name}”. Did you mean {names}?")
@@ -70,8 +70,8 @@ class LoraNames:
         by_stem = {_folded(_stem(name)): name for name in reversed(self.names)}
         stem = _folded(_stem(without_suffix(typed)))[:MAX_NAME_SHOWN]
         containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
-        close = get_close_matches(stem, by_stem, CLOSE_NAMES)
-        return [by_stem[key] for key in dict.fromkeys((*close, *containing))][:CLOSE_NAMES]
+        close = get_close_matches(stem, by_stem, MAX_SUGGESTIONS)
+        return [by_stem[key] for key in dict.fromkeys((*close, *containing))][:MAX_SUGGESTIONS]
 
 
 def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
@@ -84,7 +84,7 @@ def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
     for end in ends:
         if (found := known.find(text[:end])) is not None:
             return found, _strength(text[end + 1 :], text, found) if end < len(text) else 1.0
-    name, triggers_follow, rest = text.partition(TRIGGERS_FOLLOW)
+    name, triggers_follow, rest = text.partition(TRIGGERS_SEPARATOR)
     if triggers_follow and (found := known.find(name)) is not None:
         strength = half_width(rest).rpartition(":")[2] if ":" in half_width(rest) else ""
         return found, _strength(strength, text, found) if number(strength) is not None else 1.0

@@ -11,7 +11,7 @@ from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.model_list import find_model, models_called
 
 #: Separates a model's name from what is said about it in choices. People can type on after a choice.
-ABOUT_FOLLOWS = " — "
+ABOUT_SEPARATOR = " — "
 MAX_NAMES_LISTED = 10
 
 NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
@@ -26,10 +26,10 @@ def parse_model(typed: str | None, models: Mapping[str, ModelFacts]) -> str | No
     """
     if typed is None or not typed.strip():
         return None
-    for text in dict.fromkeys((typed, typed.partition(ABOUT_FOLLOWS)[0])):
+    for text in dict.fromkeys((typed, typed.partition(ABOUT_SEPARATOR)[0])):
         if meant := models_meant(text, models):
             return the_only(meant, text)
-    raise InvalidOption(no_such_model(typed.partition(ABOUT_FOLLOWS)[0], models))
+    raise InvalidOption(no_such_model(typed.partition(ABOUT_SEPARATOR)[0], models))
 
 
 def models_meant(text: str, models: Mapping[str, ModelFacts]) -> list[str]:

@@ -146,7 +146,7 @@ class Delivery:
             attachments={render.image.index: attachment_id for render, attachment_id in ids},
         )
         if not is_wanted:
-            await self._take_back(job, place)
+            await self._retract(job, place)
             return None
         return place
 
@@ -228,13 +228,13 @@ class Delivery:
         parent_url = message_url(self._client, parent)
 
         def view(judgement: Judgement) -> ui.LayoutView:
-            shown = [_as_judged(render, judgement) for render in renders]
+            shown = [_apply_judgement(render, judgement) for render in renders]
             notes = say(messages.MADE_SMALLER) if made_smaller else ""
             names = [_attachment_name(render) for render in shown]
             return messages.finished(job, [render.image for render in shown], names, parent_url, notes)
 
         def files(judgement: Judgement) -> list[discord.File]:
-            shown = (_as_judged(render, judgement) for render in renders)
+            shown = (_apply_judgement(render, judgement) for render in renders)
             return [discord.File(io.BytesIO(render.content), _attachment_name(render)) for render in shown]
 
         return await self._post(job, _JobUpdate(DRAWN, view, files, tuple(renders)))
@@ -364,7 +364,7 @@ class Delivery:
                 return posted(message)
         return None
 
-    async def _take_back(self, job: Job, place: Posted) -> None:
+    async def _retract(self, job: Job, place: Posted) -> None:
         """Delete a new message whose job was cancelled while it was sent; the job's own message says so."""
         if place.message_id == job.message_id or (job.private and not place.in_private):
             return
@@ -381,7 +381,7 @@ def _shows_images_of(job: Job, message: discord.Message) -> bool:
     return shows_images_of(job.id, message) and (request is None or request.id == job.interaction_id)
 
 
-def _as_judged(render: Render, judgement: Judgement) -> Render:
+def _apply_judgement(render: Render, judgement: Judgement) -> Render:
     return replace(render, image=replace(render.image, spoiler=True)) if judgement.hidden else render
 
 

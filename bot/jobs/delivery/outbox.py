@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 #: Unexpected errors in a delivery before it is given up.
 MAX_UNEXPECTED_ERRORS = 5
 #: Seconds before a request that got no answer is tried again; doubled each time.
-FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = 2.0, 60.0
 #: Updates sent at the same time of those that were left over or failed before, of which there may be thousands after an
 #: outage. Each takes a connection, and memory for its images.
 MAX_CONCURRENT_RETRIES = 50
@@ -40,7 +40,7 @@ LINK_TIMEOUT = 10.0
 
 async def retry(action: Callable[[], Awaitable[T]], is_temporary: Callable[[Exception], bool]) -> T:
     """Do something until it succeeds, with growing pauses. Raises the first error that will not pass by itself."""
-    delay = FIRST_RETRY
+    delay = MIN_RETRY_DELAY
     while True:
         try:
             return await action()

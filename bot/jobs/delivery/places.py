@@ -48,7 +48,7 @@ class Places:
             return ChannelContext(None, job.channel_id)
         if (known := self._servers.known_place(job.guild_id, job.channel_id)) is not None:
             return known
-        if (accepted := await self._as_accepted(job, job.guild_id)) is not None:
+        if (accepted := await self._accepted_context(job, job.guild_id)) is not None:
             return accepted
         try:
             return await self._servers.place(job.guild_id, job.channel_id)  # for example an archived thread
@@ -57,7 +57,7 @@ class Places:
                 return ChannelContext(job.guild_id, job.channel_id)
             raise
 
-    async def _as_accepted(self, job: Job, guild_id: int) -> ChannelContext | None:
+    async def _accepted_context(self, job: Job, guild_id: int) -> ChannelContext | None:
         """The channel with the rules from when the job was accepted; None if the current ones have to be fetched."""
         if self._servers.is_cached and await self._servers.is_member(guild_id):
             return None

@@ -110,7 +110,7 @@ class Describer:
             raise CannotDescribe(say(OFF))
         if interaction.channel_id is None:
             raise CannotDescribe(say(NO_CHANNEL))
-        with self._alone(interaction.user.id):
+        with self._reserve(interaction.user.id):
             settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
             place = await self._place_of(interaction)
             limit = await self._permission(interaction, settings, place)
@@ -124,9 +124,9 @@ class Describer:
                 raise self._over_quota(interaction, usage, limit)
         return Description.of(described.as_json(), stored)
 
-    async def take_back(self, interaction: Interaction) -> None:
+    async def refund(self, interaction: Interaction) -> None:
         """Do not charge for a description that its user never saw."""
-        await retry_storage(lambda: self._database.quotas.take_back(interaction.id))
+        await retry_storage(lambda: self._database.quotas.undo_charge(interaction.id))
 
     async def stored(self, user_id: int, id: int) -> Description | None:
         """A description of the last day; None if it is not that user's, or no longer stored."""
@@ -138,7 +138,7 @@ class Describer:
             await asyncio.to_thread(self._tagger.stop)
 
     @contextmanager
-    def _alone(self, user_id: int) -> Iterator[None]:
+    def _reserve(self, user_id: int) -> Iterator[None]:
         """Raises CannotDescribe if the user, or too many others, have an image in progress already."""
         if user_id in self._asking:
             raise CannotDescribe(say(ONE_AT_A_TIME))

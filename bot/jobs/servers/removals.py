@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 #: Discord's code for a server that does not exist. For one that the bot is not in it says so, or MISSING_ACCESS.
 UNKNOWN_SERVER = 10004
 #: Seconds between two rounds, and how many servers each checks: a small part of 50 requests a second.
-ROUND_EVERY, SERVERS_PER_ROUND = 60.0, 25
+ROUND_INTERVAL, SERVERS_PER_ROUND = 60.0, 25
 
 
 class Removals:
@@ -60,7 +60,7 @@ class Removals:
     async def run(self) -> None:
         """Check servers with unfinished jobs, until cancelled."""
         while not self._client.caches_servers:
-            await asyncio.sleep(ROUND_EVERY)
+            await asyncio.sleep(ROUND_INTERVAL)
             try:
                 await self._check_all()
             except StorageUnavailable as error:

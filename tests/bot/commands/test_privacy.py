@@ -174,7 +174,7 @@ async def test_erasing_can_delete_the_messages_too(stage: Stage) -> None:
 async def test_a_lost_connection_leaves_none_of_the_messages_of_an_erased_user(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls")]
     stage.discord.faults.drop("DELETE", "^/channels/", when="before")
     stage.discord.faults.drop("DELETE", "^/channels/", when="after")

@@ -17,7 +17,7 @@ from tests.bot.harness import Stage
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachments, "RETRY_DELAY", 0.01)
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -102,7 +102,7 @@ async def test_a_new_message_is_posted_although_the_other_one_has_one_of_its_num
 async def test_a_post_in_the_gallery_is_not_taken_for_one_from_a_lost_database(
     stage: Stage, other: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     gallery = await name_gallery(stage)
     await share(stage, *await stage.draw("1girl"))
     [old] = posts(stage)

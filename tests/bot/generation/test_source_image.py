@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bot.generation.errors import UnusableImage
-from bot.generation.source_image import KEPT_SIDE, prepare_source
+from bot.generation.source_image import MAX_STORED_SIDE, prepare_source
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -39,7 +39,7 @@ def test_a_photograph_taken_sideways_stands_upright() -> None:
 
 
 def test_a_large_image_is_stored_smaller_in_the_same_shape() -> None:
-    assert opened(prepare_source(encoded(Image.new("L", (5000, 2500))))).size == (KEPT_SIDE, KEPT_SIDE // 2)
+    assert opened(prepare_source(encoded(Image.new("L", (5000, 2500))))).size == (MAX_STORED_SIDE, MAX_STORED_SIDE // 2)
 
 
 def test_a_large_picture_that_is_resampled_twice_is_nearly_that_resampled_once() -> None:

@@ -244,7 +244,7 @@ async def test_what_discord_blocks_in_an_entry_is_left_out_of_that_entry_alone(s
 async def test_an_entry_waits_while_discord_cannot_be_reached_and_is_posted_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, when: When
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     channel = await name_log_channel(stage)
     stage.discord.faults.drop("POST", f"^/channels/{channel.id}/messages", when=when, times=2)
     assert await stage.client.log_channels.post(stage.general.guild.id, LogEntry(lambda: "hello"))

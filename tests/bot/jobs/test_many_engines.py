@@ -65,7 +65,7 @@ def test_one_who_floods_many_engines_delays_the_others_little() -> None:
 def test_preferring_the_loaded_model_saves_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asks(JOBS, 0.6, (1.0, 1.0), seed=1, models=2)
     prefers = VirtualEngines((1.0, 1.0), asked, swap_seconds=3.0).run()
-    monkeypatch.setattr(FairQueue, "_may_be_passed_over", lambda *_: False)
+    monkeypatch.setattr(FairQueue, "_may_be_skipped", lambda *_: False)
     plain = VirtualEngines((1.0, 1.0), asked, swap_seconds=3.0).run()
     assert prefers.swaps < 0.9 * plain.swaps
     assert mean(prefers.waits) < mean(plain.waits) and max(prefers.waits) < max(plain.waits)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.jobs.fairness.price import credits_for, price
-from bot.jobs.queue import ANY_CONSUMER, MAX_ASKED, Consumer, FairQueue, QueuedJob, QueuePosition, _User
+from bot.jobs.queue import ANY_CONSUMER, MAX_EXACT_USERS, Consumer, FairQueue, QueuedJob, QueuePosition, _User
 
 HALF_LIFE = 3600.0
 
@@ -377,9 +377,9 @@ def test_computing_a_position_looks_at_few_users(monkeypatch: pytest.MonkeyPatch
     asked = []
     before = _User.before
     monkeypatch.setattr(_User, "before", lambda user, *rest: asked.append(user) or before(user, *rest))
-    queue = a_queue([job(number, number) for number in range(10 * MAX_ASKED)])
-    assert queue.position(10 * MAX_ASKED - 1) == QueuePosition(10 * MAX_ASKED - 1, 10 * MAX_ASKED - 1)
-    assert len(asked) == MAX_ASKED
+    queue = a_queue([job(number, number) for number in range(10 * MAX_EXACT_USERS)])
+    assert queue.position(10 * MAX_EXACT_USERS - 1) == QueuePosition(10 * MAX_EXACT_USERS - 1, 10 * MAX_EXACT_USERS - 1)
+    assert len(asked) == MAX_EXACT_USERS
 
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9))

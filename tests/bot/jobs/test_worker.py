@@ -28,7 +28,7 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
 
 
 async def text_of(stage: Stage, job_id: int) -> str:

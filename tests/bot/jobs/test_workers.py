@@ -25,7 +25,7 @@ from tests.header_only import write_diffusion_model
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
 
 
 async def test_an_engine_whose_process_cannot_be_started_is_started_again(
@@ -96,7 +96,7 @@ async def test_two_jobs_are_drawn_at_the_same_time(pair: Stage) -> None:
 async def test_a_dead_engines_batch_is_drawn_by_the_other_while_it_rests(
     pair: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", TIMEOUT)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", TIMEOUT)
     (dying, its_job), (other, other_job) = (await both_drawing(pair)).items()
     dying.deadly = its_job.prompt
     dying.let_go()
@@ -127,7 +127,7 @@ async def test_an_engine_that_dies_while_idle_is_restarted_before_the_next_job(
     monkeypatch.setattr(engines, "CHECK_INTERVAL", 0.01)
     await pair.draw("both look more often from here on")
     await pair.draw("so that both have drawn")
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", TIMEOUT)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", TIMEOUT)
     pair.engine.death = EngineDied("killed")
     await until(lambda: _true("resting" in states(pair)))
     job, _ = await pair.draw("by the other")
@@ -153,12 +153,12 @@ async def test_an_idle_engine_that_keeps_dying_rests_longer_each_time(
         if len(rests) < 3:
             stage.engine.death = EngineDied("killed")
 
-    monkeypatch.setattr(engines.SupervisedEngine, "_rest", rest)
+    monkeypatch.setattr(engines.SupervisedEngine, "_sleep", rest)
     monkeypatch.setattr(engines, "CHECK_INTERVAL", 0.01)
     await stage.draw("from here on it is looked at more often")
     stage.engine.death = EngineDied("killed")
     await until(lambda: _true(len(rests) == 3 and states(stage) == ["idle"]))
-    assert rests == [engines.START_AGAIN_AFTER * factor for factor in (1, 2, 4)]
+    assert rests == [engines.MIN_START_DELAY * factor for factor in (1, 2, 4)]
 
 
 async def test_the_rest_has_a_limit_however_often_an_engine_died(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +167,10 @@ async def test_the_rest_has_a_limit_however_often_an_engine_died(monkeypatch: py
     async def rest(engine: engines.SupervisedEngine, seconds: float) -> None:
         rests.append(seconds)
 
-    monkeypatch.setattr(engines.SupervisedEngine, "_rest", rest)
+    monkeypatch.setattr(engines.SupervisedEngine, "_sleep", rest)
     engine = engines.SupervisedEngine("fake", FakeEngine(), lambda engine: None)
     engine._idle_deaths = 2000
-    await engine.start_again()
+    await engine.restart()
     assert rests == [engines.MAX_START_DELAY] and engine.loaded
 
 
@@ -182,7 +182,7 @@ async def test_each_death_without_a_picture_in_between_makes_the_rest_longer(
     async def rest(engine: engines.SupervisedEngine, seconds: float) -> None:
         rests.append(seconds)
 
-    monkeypatch.setattr(engines.SupervisedEngine, "_rest", rest)
+    monkeypatch.setattr(engines.SupervisedEngine, "_sleep", rest)
     stage.engine.errors = [EngineDied("killed"), EngineDied("killed")]
     await stage.in_state((await stage.ask("fails twice")).id, JobState.FAILED)
     await stage.draw("drawn")
@@ -226,7 +226,7 @@ async def test_the_bot_draws_with_one_engine_while_the_other_cannot_be_loaded(
     await stage.draw("1girl")
     await until(lambda: _true(states(stage) == ["idle", "resting"]))
     monkeypatch.undo()
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
     await stage.stop()
 
 
@@ -266,7 +266,7 @@ async def test_a_shutdown_waits_for_the_batches_of_all_engines(pair: Stage) -> N
 
 
 async def test_a_shutdown_does_not_wait_for_an_engine_that_died(pair: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", TIMEOUT)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", TIMEOUT)
     (dying, its_job), (other, other_job) = (await both_drawing(pair)).items()
     leaving = asyncio.create_task(pair.client.leave(Shutdown(grace=TIMEOUT)))
     dying.deadly = its_job.prompt

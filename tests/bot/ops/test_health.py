@@ -202,7 +202,7 @@ async def _has(watch: Watch, sample: tuple[str, str], value: float) -> bool:
 async def test_failures_refusals_cancels_and_restarts_are_counted(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "MIN_START_DELAY", 0.01)
     stage = watch.stage
     await stage.client.model()
     assert (await watch.metrics())["anima_engine_restarts_total", ""] == 0

@@ -212,7 +212,9 @@ def test_the_index_finds_what_a_search_through_the_whole_text_finds(names: list[
 
 
 def test_frequent_beginnings_are_searched_and_rare_ones_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranking = module._Ranking([Tag(f"common {number}", Category.GENERAL, 1) for number in range(module.FEW + 1)])
+    ranking = module._Ranking(
+        [Tag(f"common {number}", Category.GENERAL, 1) for number in range(module.MAX_SCANNED + 1)]
+    )
     searched: list[str] = []
     monkeypatch.setattr(ranking, "_rows_searched", lambda needle, _: searched.append(needle) or [])
     assert ranking._rows("\ncommon 30", 2) == [30, 300]

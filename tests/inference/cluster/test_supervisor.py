@@ -25,7 +25,7 @@ def test_a_node_that_never_starts_is_started_anew(monkeypatch: pytest.MonkeyPatc
         return [sys.executable, "-c", "import time; time.sleep(600)"]
 
     monkeypatch.setattr(supervisor, "node_command", node_that_hangs)
-    for name in ("START_TIMEOUT", "RESTART_AFTER", "MAX_RESTART_DELAY"):
+    for name in ("START_TIMEOUT", "MIN_RESTART_DELAY", "MAX_RESTART_DELAY"):
         monkeypatch.setattr(supervisor, name, 0.05)
     node = NodeSupervisor("127.0.0.1:1", "127.0.0.1", 1, os.environ)
     node.run()
@@ -48,8 +48,8 @@ def test_only_its_own_words_are_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(supervisor, "node_command", node_that_runs)
     monkeypatch.setattr(supervisor, "watch_command", watch_with_noise)
     monkeypatch.setattr(supervisor, "START_TIMEOUT", 10.0)
-    monkeypatch.setattr(supervisor, "SILENCE", 600.0)
-    for name in ("RESTART_AFTER", "MAX_RESTART_DELAY"):
+    monkeypatch.setattr(supervisor, "MAX_SILENCE", 600.0)
+    for name in ("MIN_RESTART_DELAY", "MAX_RESTART_DELAY"):
         monkeypatch.setattr(supervisor, name, 0.05)
     node = NodeSupervisor("127.0.0.1:1", "127.0.0.1", 1, os.environ)
     giving_up = threading.Timer(120.0, node.stop)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import inference.gpu.passes as passes
 from inference import Engine, GenerationRequest
-from inference.gpu.modulation import LEVELS_PER_BATCH, Modulation, StepModulations, of_rows
+from inference.gpu.modulation import LEVELS_PER_BATCH, Modulation, StepModulations, select_rows
 from inference.sampling import SAMPLERS
 from tests.golden import MODELS, relative_error
 
@@ -61,10 +61,10 @@ def test_long_schedules_are_computed_in_parts_of_which_one_is_kept() -> None:
 
 def test_rows_have_their_own_levels_or_all_the_same() -> None:
     several = Computed()(torch.tensor([1.0, 0.5, 0.25])).blocks
-    assert of_rows(several, [2, 0])[0].flatten().tolist() == [0.25, 1.0]
-    assert of_rows(several, [2])[1].flatten().tolist() == [0.5]
+    assert select_rows(several, [2, 0])[0].flatten().tolist() == [0.25, 1.0]
+    assert select_rows(several, [2])[1].flatten().tolist() == [0.5]
     one = Computed()(torch.tensor([1.0])).blocks
-    assert of_rows(one, [2, 0]) == list(one)
+    assert select_rows(one, [2, 0]) == list(one)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

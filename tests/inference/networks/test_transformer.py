@@ -13,7 +13,7 @@ from inference.networks.transformer import (
     Patchify,
     Transformer,
     _zero_row_biases,
-    guided_away,
+    apply_nag,
     image_rotation,
     pad_texts,
     unpatchify,
@@ -54,13 +54,13 @@ def test_texts_of_different_lengths_are_padded_without_a_trace() -> None:
 def test_attention_guidance_follows_the_papers_formula() -> None:
     attended, avoided = torch.tensor([[[1.0, -1.0]]]), torch.tensor([[[0.9, -1.1]]])
     # Extrapolated to (1.4, -0.6), as long as the attention itself, and blended with it by a quarter.
-    assert guided_away(attended, avoided).flatten().tolist() == pytest.approx([1.1, -0.9])
+    assert apply_nag(attended, avoided).flatten().tolist() == pytest.approx([1.1, -0.9])
     # Extrapolated to (5, -5), which is shortened to (2.5, -2.5).
-    assert guided_away(attended, 0 * avoided).flatten().tolist() == pytest.approx([1.375, -1.375])
+    assert apply_nag(attended, 0 * avoided).flatten().tolist() == pytest.approx([1.375, -1.375])
     # Extrapolated to (-15, 15), which is shortened to 2.5 times the longer of the two.
-    assert guided_away(attended, 5 * attended).flatten().tolist() == pytest.approx([-2.375, 2.375])
-    assert torch.equal(guided_away(attended, attended), attended)
-    assert torch.equal(guided_away(0 * attended, 0 * attended), 0 * attended)
+    assert apply_nag(attended, 5 * attended).flatten().tolist() == pytest.approx([-2.375, 2.375])
+    assert torch.equal(apply_nag(attended, attended), attended)
+    assert torch.equal(apply_nag(0 * attended, 0 * attended), 0 * attended)
 
 
 def test_patches_are_taken_apart_channel_first_and_put_together_channel_last() -> None:

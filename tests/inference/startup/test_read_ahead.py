@@ -54,7 +54,7 @@ def test_linux_is_advised_which_files_will_be_needed(models: Path, monkeypatch: 
 
     monkeypatch.setattr(reading.os, "posix_fadvise", advise, raising=False)
     monkeypatch.setattr(reading.os, "POSIX_FADV_WILLNEED", 3, raising=False)
-    monkeypatch.setattr(reading, "STRETCH", 100_000)
+    monkeypatch.setattr(reading, "CHUNK_SIZE", 100_000)
     read_ahead(models, None).join()
     paths = expected_files(models, None, None, None)
     assert list(dict.fromkeys(name for name, _, _ in told)) == [path.name for path in paths]
@@ -66,7 +66,7 @@ def test_linux_is_advised_which_files_will_be_needed(models: Path, monkeypatch: 
 
 def test_without_such_advice_the_files_are_read_to_the_end(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(reading.os, "posix_fadvise", raising=False)
-    monkeypatch.setattr(reading, "STRETCH", 1000)
+    monkeypatch.setattr(reading, "CHUNK_SIZE", 1000)
     path = expected_files(models, None)[0]
     read: list[int] = []
     read_through = reading.read_through

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.errors import DatabaseRefused
-from storage.backend.postgresql import KEPT, MORE, DatabaseTimeouts, connect_to_one
+from storage.backend.postgresql import MAX_OVERFLOW, POOL_SIZE, DatabaseTimeouts, connect_to_one
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database, ask_server
 from storage.jobs import Accepted
@@ -53,20 +53,20 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
 async def test_calls_fail_while_the_server_is_frozen_and_work_afterwards(quick, own_server):
     job = await eventually(lambda: accepted(quick))
     own_server.freeze()
-    calls = [quick.jobs.get(job.id) for _ in range(2 * (KEPT + MORE))]
+    calls = [quick.jobs.get(job.id) for _ in range(2 * (POOL_SIZE + MAX_OVERFLOW))]
     calls += [quick.jobs.accept(an_imagine(), UNLIMITED) for _ in range(5)]
     async with asyncio.timeout(60):  # asyncpg alone would wait forever
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {StorageUnavailable}
     own_server.thaw()
     await eventually(lambda: quick.jobs.start([job.id]))
-    for _ in range(KEPT + MORE + 1):
+    for _ in range(POOL_SIZE + MAX_OVERFLOW + 1):
         await eventually(lambda: accepted(quick))
     assert await eventually(lambda: broken_rules(quick)) == []
 
 
 async def test_a_call_that_freezes_in_the_middle_of_its_transaction_gives_its_connection_back(quick, own_server):
-    for _ in range(KEPT + MORE + 1):
+    for _ in range(POOL_SIZE + MAX_OVERFLOW + 1):
         with pytest.raises(StorageUnavailable):
             async with quick.transactions.writing(alone_with="something") as connection:
                 await connection.execute(text("SELECT pg_sleep(60)"))
@@ -78,7 +78,7 @@ async def test_the_claim_is_renewed_while_all_connections_are_busy(own_server):
     database = await Database.open(own_server.url(), timeouts=PATIENT)
     await database.lock()
     async with AsyncExitStack() as busy:
-        for _ in range(KEPT + MORE):
+        for _ in range(POOL_SIZE + MAX_OVERFLOW):
             await busy.enter_async_context(database.transactions.reading())
         waiting = asyncio.create_task(database.jobs.live())
         await database.claim._renew()
@@ -89,10 +89,10 @@ async def test_the_claim_is_renewed_while_all_connections_are_busy(own_server):
 
 async def test_a_restart_of_the_server_is_noticed_by_no_later_call(own_server):
     database = await Database.open(own_server.url(), timeouts=PATIENT)
-    await asyncio.gather(*(accepted(database) for _ in range(KEPT)))
+    await asyncio.gather(*(accepted(database) for _ in range(POOL_SIZE)))
     await asyncio.to_thread(own_server.stop, "immediate")
     await asyncio.to_thread(own_server.start)
-    await asyncio.gather(*(accepted(database) for _ in range(KEPT)))
+    await asyncio.gather(*(accepted(database) for _ in range(POOL_SIZE)))
     await database.close()
 
 

@@ -16,7 +16,7 @@ from bot.sandbox.server.limits.rate_limits import EXEMPT, Limit, RateLimits, top
 VIA = {"Via": "1.1 google"}
 
 #: How many windows are kept before expired ones are removed.
-MANY_WINDOWS = 1000
+MAX_WINDOWS = 1000
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class RateLimiter:
         now = self._clock.now()
         window = self._windows.get(key)
         if window is None or now >= window.ends:
-            if len(self._windows) > MANY_WINDOWS:
+            if len(self._windows) > MAX_WINDOWS:
                 self._windows = {key: window for key, window in self._windows.items() if now < window.ends}
             window = self._windows[key] = _Window(limit, now + limit.seconds)
         return window

@@ -13,7 +13,7 @@ from tests.bot.harness import Stage, until
 
 
 async def test_presets_that_take_too_long_are_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autocomplete, "ANSWERED_WITHIN", 0.05)
+    monkeypatch.setattr(autocomplete, "COMPLETION_TIMEOUT", 0.05)
 
     async def never(*args: Any) -> Any:
         await asyncio.sleep(3600)
@@ -40,7 +40,7 @@ async def test_a_superseded_request_is_dropped_for_the_newer_one_of_the_same_per
     async def are_waiting() -> bool:
         return waiting == 2
 
-    monkeypatch.setattr(autocomplete, "ANSWERED_WITHIN", 60.0)
+    monkeypatch.setattr(autocomplete, "COMPLETION_TIMEOUT", 60.0)
     monkeypatch.setattr(Preferences, "presets", slowly)
     others = {"prompt": "1girl"}
     command = (stage.general, "anima imagine", "preset")

@@ -238,7 +238,7 @@ async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_o
 async def test_an_announcement_waits_while_discord_cannot_be_reached(
     stage: Stage, panel: OperatorPanel, when: Literal["before", "after"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     stage.discord.world.guild.system_channel = stage.general
     await stage.restart()
     stage.discord.faults.drop("POST", "^/channels/.*/messages", when=when, times=3)

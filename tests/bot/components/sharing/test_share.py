@@ -373,7 +373,7 @@ async def test_a_kill_between_the_post_and_its_row_leaves_one_post_and_an_answer
 async def test_an_answer_of_discord_that_is_lost_leaves_one_post(
     stage: Stage, gallery: Channel, monkeypatch: pytest.MonkeyPatch, when: Any
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     job, message = await stage.draw("1girl")
     stage.discord.faults.drop("POST", f"^/channels/{gallery.id}/messages", when=when, times=2)
     told = await share(stage, job, message)

@@ -128,7 +128,7 @@ async def test_a_refusal_leaves_nothing_behind(stage: Stage) -> None:
 async def test_what_was_answered_is_forgotten_once_the_database_is_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     answered, refused = Unanswered.answered, [StorageUnavailable("it is locked"), StorageUnavailable("it is locked")]
 
     async def answered_late(self: Unanswered, interaction_id: int) -> None:

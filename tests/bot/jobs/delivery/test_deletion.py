@@ -87,7 +87,7 @@ async def test_many_messages_deleted_at_once_cancel_all_their_jobs(stage: Stage)
 async def test_deletions_while_the_database_is_away_are_looked_at_together(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outbox, "MIN_RETRY_DELAY", 0.01)
     job = await drawn_meanwhile(stage, "rude words")
     live_in_messages, asked = Jobs.live_in_messages, list[Collection[int]]()
 

@@ -75,7 +75,7 @@ async def test_what_a_restart_finds_goes_out_a_few_at_a_time_and_what_is_new_at_
 
 
 async def test_so_does_what_could_not_be_sent_during_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outboxes, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(outboxes, "MIN_RETRY_DELAY", 0.01)
     sending = Sending()
     sending.is_down = True
     outbox = an_outbox(sending)

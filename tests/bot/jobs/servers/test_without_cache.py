@@ -23,7 +23,7 @@ CHANNEL = r"^/channels/\d+$"
 
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr(removals, "ROUND_EVERY", 3600.0)
+    monkeypatch.setattr(removals, "ROUND_INTERVAL", 3600.0)
     stage = Stage(standin, tmp_path)
     stage.settings |= {"max_cached_servers": 0, "operators": str(stage.bob.id)}
     await stage.start()
@@ -142,7 +142,7 @@ async def test_a_refusal_where_the_bot_still_is_ends_nothing(stage: Stage) -> No
 
 
 async def test_a_removal_is_noticed_without_any_refusal_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removals, "ROUND_EVERY", 0.05)
+    monkeypatch.setattr(removals, "ROUND_INTERVAL", 0.05)
     await stage.restart()
     jobs, outside = await busy_server(stage, stage.general)
     stage.discord.remove_bot(stage.discord.world.guild)
