@@ -63,6 +63,7 @@ def module_of(path: Path) -> str:
 class Outline:
     """What the rules ask about a module. The tree that it is read from is too large to be kept.
 
+    constants: names of the module and of its classes that are written in capitals.
     imports: the modules that are imported anywhere in it, each with the name that is taken from there, if any.
     relative_imports: the lines of those that do not name the whole module.
     """
@@ -70,6 +71,8 @@ class Outline:
     is_empty: bool
     docstring: str | None
     classes: tuple[str, ...]
+    functions: tuple[str, ...]
+    constants: tuple[str, ...]
     imports: tuple[tuple[str, str | None], ...]
     relative_imports: tuple[int, ...]
 
@@ -77,17 +80,28 @@ class Outline:
 @cache
 def outline(path: Path) -> Outline:
     tree = ast.parse(path.read_text("utf-8"), str(path))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.Import | ast.ImportFrom)]
+    nodes = list(ast.walk(tree))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     return Outline(
         is_empty=not tree.body,
         docstring=ast.get_docstring(tree),
-        classes=tuple(node.name for node in nodes if isinstance(node, ast.ClassDef)),
+        classes=tuple(node.name for node in classes),
+        functions=tuple(node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)),
+        constants=tuple(name for scope in (tree, *classes) for name in _constants_of(scope)),
         imports=tuple(imported for node in nodes for imported in _imported_by(node)),
         relative_imports=tuple(node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.level),
     )
 
 
-def _imported_by(node: ast.stmt) -> Iterator[tuple[str, str | None]]:
+def _constants_of(scope: ast.Module | ast.ClassDef) -> Iterator[str]:
+    for statement in scope.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        for node in (node for target in targets if target is not None for node in ast.walk(target)):
+            if isinstance(node, ast.Name) and node.id.isupper():
+                yield node.id
+
+
+def _imported_by(node: ast.AST) -> Iterator[tuple[str, str | None]]:
     if isinstance(node, ast.Import):
         yield from ((alias.name, None) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
