@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
                 requested.cancel()
                 await running
             else:
-                await client.leave(shutdown)
+                await client.shut_down(shutdown)
                 running.cancel()
                 await asyncio.wait([running])
         if client.failure is not None:

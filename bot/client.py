@@ -305,7 +305,7 @@ class AnimaClient(ShardedClient):
             # Without the cache Discord does not say that the bot was added to a server.
             self._leaving.start(self._leave_unless_allowed(interaction.guild_id), name="leaving a server")
 
-    async def leave(self, shutdown: Shutdown) -> None:
+    async def shut_down(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
         self.interactions.close()
         self.queue.close()

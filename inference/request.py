@@ -474,18 +474,18 @@ def _check_text(name: str, value: object) -> None:
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _check_integer(name: str, value: object, least: int, most: int) -> None:
+def _check_integer(name: str, value: object, minimum: int, maximum: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest(f"{name} is {value!r}, but must be a whole number from {least} to {most}.")
-    if not least <= value <= most:
-        raise InvalidRequest(f"{name} is {value}, but must be from {least} to {most}.")
+        raise InvalidRequest(f"{name} is {value!r}, but must be a whole number from {minimum} to {maximum}.")
+    if not minimum <= value <= maximum:
+        raise InvalidRequest(f"{name} is {value}, but must be from {minimum} to {maximum}.")
 
 
-def _check_number(name: str, value: object, least: float, most: float) -> None:
+def _check_number(name: str, value: object, minimum: float, maximum: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequest(f"{name} is {value!r}, but must be a number from {least:g} to {most:g}.")
-    if not least <= value <= most:
-        raise InvalidRequest(f"{name} is {value:g}, but must be from {least:g} to {most:g}.")
+        raise InvalidRequest(f"{name} is {value!r}, but must be a number from {minimum:g} to {maximum:g}.")
+    if not minimum <= value <= maximum:
+        raise InvalidRequest(f"{name} is {value:g}, but must be from {minimum:g} to {maximum:g}.")
 
 
 def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -69,7 +69,7 @@ def _invitation(application: discord.AppInfo) -> str:
     to_server = discord.utils.oauth_url(application.id, permissions=NEEDED, scopes=("bot", "applications.commands"))
     to_person = discord.utils.oauth_url(application.id, scopes=("applications.commands",)) + "&integration_type=1"
     lines = [f"Add {application.name} to a server:", f"  {to_server}", "It needs these permissions:"]
-    lines += [f"  {_discords_name(name):<25} {reason}" for name, reason in WHAT_FOR.items()]
+    lines += [f"  {_discord_name(name):<25} {reason}" for name, reason in WHAT_FOR.items()]
     if application.user_integration_config is not None:
         lines += ["Add it to your own account to use its commands everywhere:", f"  {to_person}"]
     else:
@@ -86,5 +86,5 @@ def _invitation(application: discord.AppInfo) -> str:
     return "\n".join(lines)
 
 
-def _discords_name(permission: str) -> str:
+def _discord_name(permission: str) -> str:
     return permission.replace("_", " ").title().replace(" In ", " in ")

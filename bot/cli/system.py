@@ -13,7 +13,7 @@ OPEN_FILES = 65_536
 def prepare_process() -> None:
     """To be called before aiohttp is imported, which makes its TLS contexts once, at its import."""
     if sys.platform in ("win32", "darwin"):
-        trust_the_systems_certificates()
+        use_system_certificates()
     allow_open_files()
     for stream in (sys.stdout, sys.stderr):
         escape_unencodable(stream)
@@ -36,7 +36,7 @@ def allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def trust_the_systems_certificates() -> None:
+def use_system_certificates() -> None:
     """Ask Windows or macOS whether a server is to be trusted.
 
     The Python of python.org knows no certificates on a Mac until somebody runs a script that it comes with, and on

@@ -86,17 +86,17 @@ def _format_entry(name: str, found: Parameters | str, room: int) -> tuple[str, b
     if isinstance(found, str):
         return f"{title}\n{found}", False
     settings = _format_parameters(found)
-    for longest in (room, room // 2, room // 4, room // 8, 20):
+    for max_length in (room, room // 2, room // 4, room // 8, 20):
         lines = [title]
         if found.prompt.strip():
-            lines.append(blockquote(found.prompt, longest))
+            lines.append(blockquote(found.prompt, max_length))
         if found.negative_prompt.strip():
-            lines += [say("Negative prompt:"), blockquote(found.negative_prompt, longest)]
+            lines += [say("Negative prompt:"), blockquote(found.negative_prompt, max_length)]
         if settings:
             lines.append(f"-# {inline(settings, room // 3)}")
         text = "\n".join(lines)
         if length(text) <= room:
-            was_cut = max(len(found.prompt), len(found.negative_prompt)) > longest or len(settings) > room // 3
+            was_cut = max(len(found.prompt), len(found.negative_prompt)) > max_length or len(settings) > room // 3
             return text, was_cut
     return f"{title}\n{say('Too long to show here. See the attached file.')}", True
 

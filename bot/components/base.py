@@ -315,7 +315,7 @@ async def report_error(interaction: AnimaInteraction, what: str, error: Exceptio
     if isinstance(error, ClaimLost) or not is_ours(interaction):
         await asyncio.sleep(OTHER_BOT_TIMEOUT)
         if await _is_taken_over(interaction):
-            interaction.client.acknowledgements.leave(interaction)
+            interaction.client.acknowledgements.postpone(interaction)
             return
         guard_answer(interaction, None)
     try:
@@ -326,7 +326,7 @@ async def report_error(interaction: AnimaInteraction, what: str, error: Exceptio
             _log_other_process(interaction)
             return
         if not is_out_of_reach(error):  # after a refusal, for one, that can no longer be told
-            interaction.client.acknowledgements.leave(interaction)
+            interaction.client.acknowledgements.postpone(interaction)
         logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)
 
 

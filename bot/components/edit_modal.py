@@ -85,7 +85,7 @@ class EditModal(Modal):
                 text_field(say("Prompt"), f"prompt:{at}", source.prompt_with_loras, long=True, required=True),
                 text_field(say("Negative prompt"), f"negative:{at}", options.negative or "", long=True),
                 text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", _number(options.seed)),
-                text_field(label, f"settings:{at}", settings, required=True, longest=MAX_SETTINGS_LENGTH),
+                text_field(label, f"settings:{at}", settings, required=True, max_length=MAX_SETTINGS_LENGTH),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
         )
@@ -182,7 +182,7 @@ def text_field(
     *,
     long: bool = False,
     required: bool = False,
-    longest: int = MAX_LINE_LENGTH,
+    max_length: int = MAX_LINE_LENGTH,
     about: str | None = None,
 ) -> ui.Label[Any]:
     """`about`: what the field is for, under its label."""
@@ -191,7 +191,7 @@ def text_field(
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
         default=shown(value),
         required=required,
-        max_length=MAX_FIELD_LENGTH if long else longest,
+        max_length=MAX_FIELD_LENGTH if long else max_length,
     )
     return ui.Label(text=label, description=about, component=field)
 

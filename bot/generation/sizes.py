@@ -71,22 +71,22 @@ def example_size(native: tuple[Size, ...]) -> str:
     return f"{width}x{height}"
 
 
-def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, area: float = math.inf) -> Size:
+def size_like(image: Size, native: tuple[Size, ...], max_side: int = MAX_SIDE, area: float = math.inf) -> Size:
     """The size closest to an image's shape with about the model's usual number of pixels, so that nothing is cropped.
 
-    longest, area: the limits for a side and for the area. For a very long shape the shorter side is MIN_SIDE, and the
+    max_side, area: the limits for a side and for the area. For a very long shape the shorter side is MIN_SIDE, and the
     ends are cropped.
     """
     shape = image[0] / image[1]
     most = min(native[0][0] * native[0][1], area)
-    long = min(math.sqrt(most * max(shape, 1 / shape)), longest)
+    long = min(math.sqrt(most * max(shape, 1 / shape)), max_side)
     short = long / max(shape, 1 / shape)
 
     def misfit(size: Size) -> float:
         """A crop counts more than a difference in pixels."""
         return abs(math.log(size[0] / size[1] / shape)) + abs(math.log(size[0] * size[1] / (long * short))) / 4
 
-    wide = [(one, other) for one in _around(long, longest) for other in _around(short, longest)]
+    wide = [(one, other) for one in _around(long, max_side) for other in _around(short, max_side)]
     sizes = [size if shape >= 1 else (size[1], size[0]) for size in wide]
     fitting = [size for size in sizes if size[0] * size[1] <= area] or [min(sizes, key=math.prod)]
     return min(fitting, key=misfit)
@@ -97,11 +97,11 @@ def is_cropped(image: Size, size: Size) -> bool:
     return abs(math.log(image[0] / image[1] / (size[0] / size[1]))) > VISIBLE_CROP
 
 
-def _around(side: float, longest: int) -> list[int]:
+def _around(side: float, max_side: int) -> list[int]:
     """The valid sides next to a length."""
     below = math.floor(side / TOKEN_SIDE)
     sides = {TOKEN_SIDE * steps for steps in range(below - 1, below + 3)}
-    return sorted(each for each in sides if MIN_SIDE <= each <= longest) or [MIN_SIDE]
+    return sorted(each for each in sides if MIN_SIDE <= each <= max_side) or [MIN_SIDE]
 
 
 def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:

@@ -51,12 +51,12 @@ class UploadedImage:
     transparent: bytes | None = field(repr=False)
 
 
-def prepare_source(data: bytes, longest: int = MAX_STORED_SIDE) -> bytes:
-    """An image file as PNG, upright, without transparency, at most `longest` pixels a side. Slow.
+def prepare_source(data: bytes, max_side: int = MAX_STORED_SIDE) -> bytes:
+    """An image file as PNG, upright, without transparency, at most `max_side` pixels a side. Slow.
 
     Raises UnusableImage for what is no image, or one of too many pixels.
     """
-    return _on_white(_opened(data, longest))
+    return _on_white(_opened(data, max_side))
 
 
 def prepare_upload(data: bytes) -> UploadedImage:
@@ -96,7 +96,7 @@ def redraws_nothing(mask: bytes | None, area: Area | None, size: tuple[int, int]
         return is_too_thin(opened, *size)
 
 
-def _opened(data: bytes, longest: int) -> Image.Image:
+def _opened(data: bytes, max_side: int) -> Image.Image:
     """RGBA, upright."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -104,7 +104,7 @@ def _opened(data: bytes, longest: int) -> Image.Image:
             raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height, limit=MAX_PIXELS // 10**6))
         deep_enough = to_8_bit(image)
         opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
-        opened.thumbnail((longest, longest), Image.Resampling.LANCZOS)  # before there are copies of it
+        opened.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)  # before there are copies of it
         return ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnusableImage(say(UNREADABLE_IMAGE)) from error
@@ -134,15 +134,15 @@ def with_size_of_source(
     source: tuple[int, int],
     native: NativeSettings,
     *,
-    longest: int = MAX_SIDE,
+    max_side: int = MAX_SIDE,
     area: float = math.inf,
 ) -> tuple[Options, str]:
     """The resolved options with the source image's shape, unless a size was `said`; and a note about it.
 
-    longest, area: the limits for a side and for the area.
+    max_side, area: the limits for a side and for the area.
     """
     if said.size is None:
-        options = replace(options, size=size_like(source, native.sizes, longest, area))
+        options = replace(options, size=size_like(source, native.sizes, max_side, area))
     assert options.size is not None
     if not is_cropped(source, options.size):
         return options, ""

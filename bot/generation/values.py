@@ -57,9 +57,9 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return check
 
 
-def offered(names: Sequence[str], chosen: str | None, most: int) -> list[str]:
+def offered(names: Sequence[str], chosen: str | None, limit: int) -> list[str]:
     """As many of the names as fit into a select, the chosen one among them."""
-    found = list(names[:most])
+    found = list(names[:limit])
     return found if chosen is None or chosen in found else [*found[:-1], chosen]
 
 

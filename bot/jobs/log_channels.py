@@ -149,16 +149,19 @@ class LogChannels:
         if guild is None or channel is None:
             self._refuse(guild_id, "it is gone")
             return False
-        most, words = MAX_ENTRIES, True
+        max_entries, words = MAX_ENTRIES, True
         while True:
             with speaking(str(guild.preferred_locale)):
-                view, taken, left_out_told = _message(waiting, most, words=words)
+                view, taken, left_out_told = _message(waiting, max_entries, words=words)
             try:
                 await _send(channel, view, _nonce(waiting, taken))
                 break
             except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 if words and isinstance(error, discord.HTTPException) and error.code in CONTENT_BLOCKED:
-                    most, words = 1, taken > 1  # one at a time, so that only the entry that it is about loses its words
+                    max_entries, words = (
+                        1,
+                        taken > 1,
+                    )  # one at a time, so that only the entry that it is about loses its words
                     continue
                 self._refuse(guild_id, error)
                 self._tell_refused(guild_id, error)
@@ -189,15 +192,15 @@ def _nonce(waiting: _PendingEntries, taken: int) -> str:
     return secrets.token_hex(8) if taken != 1 or first.request_id is None else f"log-{first.request_id}"
 
 
-def _message(waiting: _PendingEntries, most: int, *, words: bool) -> tuple[StaticLayout, int, int]:
+def _message(waiting: _PendingEntries, max_entries: int, *, words: bool) -> tuple[StaticLayout, int, int]:
     """A message with the first of the queued entries, how many it has, and how many more it says were left out.
 
-    most: of the entries. words: with what people typed.
+    max_entries: of the entries. words: with what people typed.
     """
     items: list[ui.Item[Any]] = []
     room, taken, told = MAX_TEXT_LENGTH - ROOM_FOR_REST, 0, 0
     jobs: set[int] = set()
-    for entry, _ in list(waiting.entries)[:most]:
+    for entry, _ in list(waiting.entries)[:max_entries]:
         text = truncate(entry.text() if words else entry.without_words(), MAX_ENTRY_LENGTH)
         room -= length(text)
         if taken and (room < 0 or entry.job_id in jobs):  # Discord takes no button twice in a message

@@ -360,7 +360,7 @@ class Submitter:
         source = await asyncio.to_thread(size_of, request.source)
         limits = effective_limits(settings, model.native)
         options, note = with_size_of_source(
-            options, request.options, source, model.native, longest=limits.side, area=limits.area
+            options, request.options, source, model.native, max_side=limits.side, area=limits.area
         )
         return options, replace(request, note="\n".join(filter(None, (request.note, note))))
 

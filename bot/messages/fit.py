@@ -41,13 +41,13 @@ def length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def truncate_to_limit(text: str, longest: int) -> str:
-    """Cuts a text to `longest` characters, at least one, without breaking escapes, mentions, links or emphasis."""
-    if length(text) <= longest:
+def truncate_to_limit(text: str, max_length: int) -> str:
+    """Cuts a text to `max_length` characters, at least one, without breaking escapes, mentions, links or emphasis."""
+    if length(text) <= max_length:
         return text
-    kept = text[: max(longest - 1, 0)]
-    while length(kept) > longest - 1:
-        kept = kept[: -max(1, (length(kept) - longest + 1) // 2)]
+    kept = text[: max(max_length - 1, 0)]
+    while length(kept) > max_length - 1:
+        kept = kept[: -max(1, (length(kept) - max_length + 1) // 2)]
     for begun in _BEGUN:
         kept = begun.sub("", kept)
     for mark in ("`", "**"):
@@ -104,9 +104,9 @@ def fit_modal(modal: Component) -> Component:
     return modal
 
 
-def _truncate(component: Component, name: str, longest: int) -> None:
-    if isinstance(component.get(name), str) and length(component[name]) > longest:
-        component[name] = truncate_to_limit(component[name], longest)
+def _truncate(component: Component, name: str, max_length: int) -> None:
+    if isinstance(component.get(name), str) and length(component[name]) > max_length:
+        component[name] = truncate_to_limit(component[name], max_length)
 
 
 def _walk(components: list[Component]) -> Iterator[Component]:
@@ -118,8 +118,8 @@ def _walk(components: list[Component]) -> Iterator[Component]:
                 yield from _walk([component[name]])
 
 
-def _fit_together(texts: list[Component], longest: int) -> None:
-    while (over := sum(length(text["content"]) for text in texts) - longest) > 0:
+def _fit_together(texts: list[Component], max_length: int) -> None:
+    while (over := sum(length(text["content"]) for text in texts) - max_length) > 0:
         lines = [text["content"].split("\n") for text in texts]
         size, at, number = max((length(line), at, n) for at, own in enumerate(lines) for n, line in enumerate(own))
         if size > MIN_LINE_LENGTH:
@@ -131,9 +131,9 @@ def _fit_together(texts: list[Component], longest: int) -> None:
             texts[at]["content"] = _truncate_before_end(lines[at], max(size - over, 1))
 
 
-def _truncate_before_end(lines: list[str], longest: int) -> str:
+def _truncate_before_end(lines: list[str], max_length: int) -> str:
     """Cuts in the middle and keeps the last lines."""
     end = "\n".join(["", *lines[-LAST_LINES:]])
-    if len(lines) <= LAST_LINES or length(end) >= longest:
-        return truncate_to_limit("\n".join(lines), longest)
-    return truncate_to_limit("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end
+    if len(lines) <= LAST_LINES or length(end) >= max_length:
+        return truncate_to_limit("\n".join(lines), max_length)
+    return truncate_to_limit("\n".join(lines[:-LAST_LINES]), max_length - length(end)) + end

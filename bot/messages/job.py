@@ -53,13 +53,23 @@ DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywher
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
 NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
-_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED, NOTHING_REDRAWN)
-_DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
-_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
-_OPERATORS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
+_ENGINE_REASONS = (
+    NOTHING_CAME,
+    WAITED_TOO_LONG,
+    ENGINE_LOST,
+    JUDGED_UNFIT,
+    MODEL_REMOVED,
+    LORA_REMOVED,
+    NOTHING_REDRAWN,
+)
+_DELIVERY_REASONS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+_MODERATOR_REASONS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
+_OPERATOR_REASONS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
 #: Our reasons as they are stored: the sentence, or that of an earlier release. Others are the engine's own
 #: words, in English.
-KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES, *_DELIVERYS, *_MODERATORS, *_OPERATORS)} | {
+KNOWN_REASONS = {
+    sentence: sentence for sentence in (*_ENGINE_REASONS, *_DELIVERY_REASONS, *_MODERATOR_REASONS, *_OPERATOR_REASONS)
+} | {
     "Nothing came of this.": NOTHING_CAME,
     "The engine broke down while drawing this, twice. Please try again with other settings.": ENGINE_LOST,
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,

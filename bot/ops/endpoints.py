@@ -8,7 +8,7 @@ from yarl import URL
 
 from bot.ops.settings import SettingsError
 
-DISCORDS_CDN = "https://cdn.discordapp.com"
+DISCORD_CDN = "https://cdn.discordapp.com"
 
 
 def point_discord_at(api_url: str, gateway_url: str) -> None:
@@ -21,7 +21,7 @@ def point_discord_at(api_url: str, gateway_url: str) -> None:
     api = _checked(api_url, "DISCORD_API_URL", ("http", "https"))
     gateway = _checked(gateway_url, "DISCORD_GATEWAY_URL", ("ws", "wss"))
     Route.BASE = str(api).rstrip("/")
-    Asset.BASE = DISCORDS_CDN if api.host == "discord.com" else str(api.origin())
+    Asset.BASE = DISCORD_CDN if api.host == "discord.com" else str(api.origin())
     DiscordWebSocket.DEFAULT_GATEWAY = gateway
     VoiceClient.warn_nacl = VoiceClient.warn_dave = (
         False  # the bot never uses voice, so its missing packages do not matter

@@ -75,13 +75,13 @@ class DataBuilder:
         return self._referred_to(value)
 
     def selected(self, select: JSON, values: Sequence[object]) -> list[str]:
-        least, most = ui.value_limits(select)
-        if not least <= len(values) <= most:
+        minimum, maximum = ui.value_limits(select)
+        if not minimum <= len(values) <= maximum:
             raise ClientRefused(
                 "{name} takes {min} to {max} values, not {count}.",
                 name=select["custom_id"],
-                min=least,
-                max=most,
+                min=minimum,
+                max=maximum,
                 count=len(values),
             )
         if "options" not in select:
@@ -121,13 +121,13 @@ class DataBuilder:
             return result | {"value": chosen[0] if chosen else None}
         if kind == ui.FILE_UPLOAD:
             files = _as_list(given)
-            least, most = ui.value_limits(component)
-            if not least <= len(files) <= most:
+            minimum, maximum = ui.value_limits(component)
+            if not minimum <= len(files) <= maximum:
                 raise ClientRefused(
                     "'{name}' takes {min} to {max} files, not {count}.",
                     name=label,
-                    min=least,
-                    max=most,
+                    min=minimum,
+                    max=maximum,
                     count=len(files),
                 )
             return result | {"values": [self._uploaded(file) for file in files if isinstance(file, Upload)]}
@@ -191,19 +191,23 @@ def _check_is(value: object, kinds: type | tuple[type, ...], name: str) -> None:
         )
 
 
-def _check_length(text: str, least: int | None, most: int, name: str) -> None:
-    if not (least or 0) <= len(text) <= most:
+def _check_length(text: str, minimum: int | None, maximum: int, name: str) -> None:
+    if not (minimum or 0) <= len(text) <= maximum:
         raise ClientRefused(
             "'{name}' takes {min} to {max} characters, not {count}.",
             name=name,
-            min=least or 0,
-            max=most,
+            min=minimum or 0,
+            max=maximum,
             count=len(text),
         )
 
 
-def _check_range(value: Any, least: float | None, most: float | None, name: str) -> None:
-    if (least is not None and value < least) or (most is not None and value > most):
+def _check_range(value: Any, minimum: float | None, maximum: float | None, name: str) -> None:
+    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
         raise ClientRefused(
-            "The option '{option}' takes {min} to {max}, not {value}.", option=name, min=least, max=most, value=value
+            "The option '{option}' takes {min} to {max}, not {value}.",
+            option=name,
+            min=minimum,
+            max=maximum,
+            value=value,
         )

@@ -17,22 +17,23 @@ _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}
 NO_PROMPT = N_("(prompt no longer saved)")
 
 
-def blockquote(text: str, longest: int) -> str:
+def blockquote(text: str, max_length: int) -> str:
     """As a block quote."""
-    return "\n".join(f"> {line}" for line in _escape(text, longest).splitlines())
+    return "\n".join(f"> {line}" for line in _escape(text, max_length).splitlines())
 
 
-def inline(text: str, longest: int) -> str:
-    return _escape(" ".join(text.split()), longest)
+def inline(text: str, max_length: int) -> str:
+    return _escape(" ".join(text.split()), max_length)
 
 
-def truncate(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def truncate(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
-def _escape(text: str, longest: int) -> str:
+def _escape(text: str, max_length: int) -> str:
     if not text.strip():
         return say(NO_PROMPT)
-    lines = "\n".join(truncate(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
+    # Whatever separates lines, for what begins one to be seen.
+    lines = "\n".join(truncate(text, max_length).splitlines())
     escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
     return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

@@ -49,11 +49,11 @@ def say_plural(one: str, many: str, count: float, **values: object) -> str:
     return said.format(**{"count": decimal(count)} | values)
 
 
-def listed(items: Iterable[str], most: int) -> str:
-    """Some names in one line: no more than `most`, and how many more there are."""
+def listed(items: Iterable[str], limit: int) -> str:
+    """Some names in one line: no more than `limit`, and how many more there are."""
     names = list(items)
-    named = say(", ").join(names[:most])
-    more = len(names) - most
+    named = say(", ").join(names[:limit])
+    more = len(names) - limit
     return say("{named} and {count} more", named=named, count=more) if more > 0 else named
 
 

@@ -13,14 +13,14 @@ import torch
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often something is timed: `most` times, but only once where more would last beyond `until` (monotonic)."""
+    """How often something is timed: `max_repeats` times, but once if more would last beyond `until` (monotonic)."""
 
-    most: int
+    max_repeats: int
     until: float = math.inf
 
     def another(self, done: int, seconds: float) -> bool:
         """Whether one more repetition, of so many seconds, fits."""
-        return done < 1 or (done < self.most and time.monotonic() + seconds <= self.until)
+        return done < 1 or (done < self.max_repeats and time.monotonic() + seconds <= self.until)
 
 
 def alternate(calls: Sequence[Callable[[], object]], repeats: Repeats, device: torch.device) -> list[Durations]:

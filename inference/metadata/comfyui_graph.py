@@ -211,12 +211,12 @@ def graphs(text: Mapping[str, str]) -> Iterator[tuple[Nodes, bool]]:
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
         yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt), False
     if page := json_object(text.get("workflow")):
-        yield _page_graph(expanded(ungrouped(page, _WIDGETS)) | {"extra": page.get("extra")}), True
+        yield _workflow_graph(expanded(ungrouped(page, _WIDGETS)) | {"extra": page.get("extra")}), True
         definitions = page.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         for subgraph in subgraphs if isinstance(subgraphs, list) else []:
             if isinstance(subgraph, dict):
-                yield _page_graph(subgraph), True
+                yield _workflow_graph(subgraph), True
 
 
 def _api_graph(prompt: dict[str, Any]) -> Nodes:
@@ -244,16 +244,16 @@ def _plain(value: Any) -> Any:
     return value["content"] if isinstance(value, dict) and isinstance(value.get("content"), str) else value
 
 
-def _page_graph(page: dict[str, Any]) -> Nodes:
+def _workflow_graph(page: dict[str, Any]) -> Nodes:
     entries = page.get("nodes")
     by_name = {
         str(entry["id"]): entry
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict) and isinstance(entry.get("id"), str | int)
     }
-    links = dict(_page_links(page.get("links"), by_name))
+    links = dict(_workflow_links(page.get("links"), by_name))
     _connect_broadcasts(page, by_name, links)
-    return _without_get_nodes({name: _page_node(entry, links) for name, entry in by_name.items()})
+    return _without_get_nodes({name: _workflow_node(entry, links) for name, entry in by_name.items()})
 
 
 def _connect_broadcasts(page: dict[str, Any], nodes: Mapping[str, Any], links: dict[str, Link]) -> None:
@@ -288,7 +288,7 @@ def _without_get_nodes(nodes: Nodes) -> Nodes:
     }
 
 
-def _page_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
+def _workflow_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
     for link in links if isinstance(links, list) else []:
         if isinstance(link, dict):  # in subgraphs
             link = [link.get(key) for key in ("id", "origin_id", "origin_slot")]
@@ -296,7 +296,7 @@ def _page_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Lin
             yield str(link[0]), Link(str(link[1]), link[2])
 
 
-def _page_node(entry: dict[str, Any], links: Mapping[str, Link]) -> Node:
+def _workflow_node(entry: dict[str, Any], links: Mapping[str, Link]) -> Node:
     kind = as_text(entry.get("type")) or ""
     sockets = entry.get("inputs")
     sockets = sockets[:_MAX_INPUTS] if isinstance(sockets, list) else []

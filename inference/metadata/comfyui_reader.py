@@ -25,7 +25,7 @@ from inference.metadata.comfyui.changes import (
 from inference.metadata.comfyui.image_origin import ImageOrigin, find_origin, latent_link
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
-from inference.metadata.comfyui.wires import MAX_WALK, PIPES, Wires, link_of, preset_size, works_size_out
+from inference.metadata.comfyui.wires import MAX_WALK, PIPES, Wires, computes_size, link_of, preset_size
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import (
     er_sde_of_node,
@@ -123,12 +123,12 @@ class _GraphWalk:
         scripts = self.wires.upstream(link_of(sampler, "script"), ["script"])
         changed += [*changed_sampling(self._resolved(sampler), map(self._resolved, scripts))]
         changed += [*changed_noise(sampler, parts, self._latents(sampler)), *changed_before(before)]
-        changed += self._worked_out(parts)
+        changed += self._computed(parts)
         changed += changed_afterwards(map(self._resolved, origin.later))
         changed += [f"one of {origin.others + 1} images of its graph"] if origin.others else []
         cfg_scale = as_number(self.wires.setting(parts, "cfg", "cfg_conds"))
         sampler_name = self._sampler(sampler, parts)
-        sampler_known = sampler_name or self.wires.worked_out(parts, "sampler_name")
+        sampler_known = sampler_name or self.wires.computed(parts, "sampler_name")
         changed += [] if sampler_known else [sampler.kind]
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
         return Parameters(
@@ -289,17 +289,17 @@ class _GraphWalk:
         start = latent_link(sampler) or link_of(sampler, *PIPES)
         return self.wires.upstream(start, (*_LATENTS, *PIPES), any_input=True)
 
-    def _worked_out(self, parts: list[Node]) -> list[str]:
+    def _computed(self, parts: list[Node]) -> list[str]:
         """Settings that a node works out, which are not known."""
         named = (("seed", "noise_seed"), ("steps",), ("cfg",), ("denoise",), ("sampler_name",), ("scheduler",))
-        kinds = ((names[0], self.wires.worked_out(parts, *names)) for names in named)
+        kinds = ((names[0], self.wires.computed(parts, *names)) for names in named)
         return [f"{name} ({kind})"[:100] for name, kind in kinds if kind]
 
     def _sides(self, node: Node) -> tuple[int | None, int | None]:
         """The width and the height of an empty latent, as far as its node says."""
         if size := _SIZE.fullmatch(as_text(node.inputs.get("resolution")) or ""):
             return int(size[1]), int(size[2])
-        if works_size_out(node):
+        if computes_size(node):
             return preset_size(node)
         names = (("width", "empty_latent_width"), ("height", "empty_latent_height"))
         width, height = (as_integer(self.wires.setting([node], *each)) for each in names)
@@ -331,7 +331,7 @@ class _GraphWalk:
                 continue
             text = self._encoded(node, role)
             if text is not None and self.is_page and isinstance(node.inputs.get("text"), str):
-                text, chosen = strings.rewritten_by_the_page(text)
+                text, chosen = strings.rewritten_by_frontend(text)
                 changes += chosen
             unknown = self.texts.take_unknown()
             changes += unknown

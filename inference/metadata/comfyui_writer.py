@@ -37,7 +37,7 @@ SOURCE_IMAGE = "source.png"
 MASK_IMAGE = "mask.png"
 BETA57 = {"alpha": 0.5, "beta": 0.7}
 
-_REWRITTEN_BY_THE_PAGE = re.compile(r"[{}]|\\\||\\\Z|//|/\*")
+_REWRITTEN_BY_FRONTEND = re.compile(r"[{}]|\\\||\\\Z|//|/\*")
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ NODE_CLASSES = {
     "SaveImage": NodeClass({"images": "IMAGE"}, ("filename_prefix",), (), 5, 400),
 }
 # Widgets that only the page has, with the value they need to generate the same image.
-_PAGE_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
-_PAGE_ONLY_NODES = {"Note"}
+_FRONTEND_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
+_FRONTEND_ONLY_NODES = {"Note"}
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def api(graph: Graph) -> dict[str, Any]:
             "inputs": node.values | {name: [str(link.node), link.slot] for name, link in node.links.items()},
         }
         for node in graph.nodes
-        if node.kind not in _PAGE_ONLY_NODES
+        if node.kind not in _FRONTEND_ONLY_NODES
     }
 
 
@@ -218,14 +218,14 @@ def workflow(graph: Graph) -> dict[str, Any]:
     """The form of the `workflow` chunk: what the page shows when the file is dropped on it (its format 0.4)."""
     wires: list[list[Any]] = []
     for node in graph.nodes:
-        for slot, (name, kind) in enumerate(_page_inputs(node).items()):
+        for slot, (name, kind) in enumerate(_workflow_inputs(node).items()):
             source = node.links[name]
             wires.append([len(wires) + 1, source.node, source.slot, node.number, slot, kind])
     places = _places(graph)
     return {
         "last_node_id": len(graph.nodes),
         "last_link_id": len(wires),
-        "nodes": [_page_node(node, wires, *places[node.number]) for node in graph.nodes],
+        "nodes": [_workflow_node(node, wires, *places[node.number]) for node in graph.nodes],
         "links": wires,
         "groups": [],
         "config": {},
@@ -235,7 +235,7 @@ def workflow(graph: Graph) -> dict[str, Any]:
 
 
 def _text(g: Graph, prompt: str) -> str | _Output:
-    return g.add("PrimitiveStringMultiline", value=prompt) if _REWRITTEN_BY_THE_PAGE.search(prompt) else prompt
+    return g.add("PrimitiveStringMultiline", value=prompt) if _REWRITTEN_BY_FRONTEND.search(prompt) else prompt
 
 
 def _source(g: Graph, p: Parameters) -> _Output | None:
@@ -387,16 +387,16 @@ def _file(name: str | None) -> str:
     return name if stem(name) != name.replace("\\", "/").rpartition("/")[2] else f"{name}.safetensors"
 
 
-def _page_inputs(node: _GraphNode) -> dict[str, str]:
+def _workflow_inputs(node: _GraphNode) -> dict[str, str]:
     """Name to type of the node's wired inputs, in the page's order: sockets first, then widgets turned into sockets."""
     sockets = NODE_CLASSES[node.kind].inputs
     return sockets | {name: "STRING" for name in node.links if name not in sockets}
 
 
-def _page_node(node: _GraphNode, wires: list[list[Any]], x: int, y: int) -> dict[str, Any]:
+def _workflow_node(node: _GraphNode, wires: list[list[Any]], x: int, y: int) -> dict[str, Any]:
     kind = NODE_CLASSES[node.kind]
     inputs = []
-    for slot, (name, type_) in enumerate(_page_inputs(node).items()):
+    for slot, (name, type_) in enumerate(_workflow_inputs(node).items()):
         wire = next(wire[0] for wire in wires if wire[3:5] == [node.number, slot])
         widget = {} if name in kind.inputs else {"widget": {"name": name}}
         inputs.append({"name": name, "type": type_, "link": wire} | widget)
@@ -421,7 +421,7 @@ def _page_node(node: _GraphNode, wires: list[list[Any]], x: int, y: int) -> dict
         "outputs": outputs,
         "properties": {"Node name for S&R": node.kind},
         # A widget that is wired keeps a place in the list.
-        "widgets_values": [node.values.get(name, _PAGE_ONLY_WIDGETS.get(name, "")) for name in kind.widgets],
+        "widgets_values": [node.values.get(name, _FRONTEND_ONLY_WIDGETS.get(name, "")) for name in kind.widgets],
     }
 
 

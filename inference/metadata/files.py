@@ -305,7 +305,7 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
     packet = info.get("xmp")
     if isinstance(packet, bytes):
         text.setdefault(xmp.PNG_KEY, _text_of_bytes(packet[:MAX_TEXT_LENGTH]))
-    found = xmp.texts(text.get(xmp.PNG_KEY, "")) | xmp.sorted_out(_iptc_captions(image)) | found
+    found = xmp.texts(text.get(xmp.PNG_KEY, "")) | xmp.by_kind(_iptc_captions(image)) | found
     return {key: str(value) for key, value in (found | text).items() if len(value) <= MAX_TEXT_LENGTH}
 
 

@@ -16,7 +16,7 @@ from inference.networks.float8 import ScaledRows, float8_layer
 from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
 from inference.weights.headers.contents import description, unwrapped
-from inference.weights.headers.header import check_header, not_the_files_fault
+from inference.weights.headers.header import check_header, system_fault
 from inference.weights.headers.structure import is_leftover
 from inference.weights.lora_changes import BESIDE, LENGTHS, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
@@ -191,7 +191,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     except CheckpointError:
         raise
     except (SafetensorError, OSError, ValueError) as error:
-        if (why := not_the_files_fault(error)) is not None:
+        if (why := system_fault(error)) is not None:
             raise CheckpointError(f"The LoRA file {path} cannot be opened: {why}") from error
         raise CheckpointError(
             f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."

@@ -80,12 +80,12 @@ def _sizes(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(size for size in sizes if all(side and side % SIDE_MULTIPLE == 0 for side in size))
 
 
-def _number(text: str | None, least: float, most: float) -> float | None:
+def _number(text: str | None, minimum: float, maximum: float) -> float | None:
     try:
         number = float(text or "")
     except ValueError:
         return None
-    return number if least <= number <= most else None
+    return number if minimum <= number <= maximum else None
 
 
 def _choice(text: str | None, allowed: tuple[str, ...]) -> str | None:

@@ -72,7 +72,7 @@ async def fill(database: Database) -> None:
     await database.preferences.save_draft(ALICE, "form", {"prompt": "\0"})
     await database.servers.change(GUILD, {"paused": False}, by=ADMIN)
     await database.servers.block(GUILD, ALICE, reason="a reason", by=ADMIN)
-    await database.reports.add(parent.id, ADMIN, most=5, period=timedelta(hours=1))
+    await database.reports.add(parent.id, ADMIN, limit=5, period=timedelta(hours=1))
     await database.shares.begin(first.id, by=ADMIN, guild_id=GUILD, channel_id=7)
     last = await delivered(database)
     async with database.transactions.writing() as connection:  # its id is not given out again
@@ -124,7 +124,7 @@ async def test_the_copy_takes_new_rows_in_every_table(source, target):
     await target.preferences.save_draft(ALICE, "another", {})
     await target.servers.change(GUILD, {"paused": True}, by=ADMIN)
     [image, *_] = await target.images.of_job((await delivered(target, message_id=78)).id)
-    await target.reports.add(image.job_id, ADMIN, most=5, period=timedelta(hours=1))
+    await target.reports.add(image.job_id, ADMIN, limit=5, period=timedelta(hours=1))
     await target.shares.begin(image.id, by=ADMIN, guild_id=GUILD, channel_id=7)
     assert await broken_rules(target) == []
 

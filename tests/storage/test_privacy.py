@@ -47,7 +47,7 @@ async def live_a_little(database: Database, clock) -> None:
     await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
     await database.servers.block(GUILD, ALICE, by=ADMIN, reason="rude too")
     await database.shares.begin(image.id, by=ADMIN, guild_id=GUILD, channel_id=3009)
-    await database.reports.add(moderated.id, ALICE, most=5, period=WINDOW)
+    await database.reports.add(moderated.id, ALICE, limit=5, period=WINDOW)
     await database.unanswered.add(a_request(SECRET_WORDS))
 
 

@@ -40,11 +40,13 @@ def select(
     options: list[discord.SelectOption],
     placeholder: str | None = None,
     *,
-    least: int = 1,
-    most: int = 1,
+    min_values: int = 1,
+    max_values: int = 1,
 ) -> ui.Select[Any]:
     custom_id = f"anima-admin:{action}"
-    return ui.Select(custom_id=custom_id, options=options, placeholder=placeholder, min_values=least, max_values=most)
+    return ui.Select(
+        custom_id=custom_id, options=options, placeholder=placeholder, min_values=min_values, max_values=max_values
+    )
 
 
 #: Channel types that people draw in, including the parents of threads.
@@ -64,7 +66,7 @@ def channel_select(
     ids: Sequence[int],
     *,
     types: Sequence[discord.ChannelType] = DRAWN_IN,
-    most: int = MAX_CHOSEN,
+    max_values: int = MAX_CHOSEN,
 ) -> ui.ChannelSelect[Any]:
     known = [id for id in ids if context.guild is None or context.guild.get_channel_or_thread(id) is not None]
     return ui.ChannelSelect(
@@ -72,7 +74,7 @@ def channel_select(
         channel_types=list(types),
         placeholder=placeholder,
         min_values=0,
-        max_values=most,
+        max_values=max_values,
         default_values=[
             discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.channel) for id in known[:MAX_CHOSEN]
         ],

@@ -156,18 +156,18 @@ def _style(settings: ServerSettings) -> list[Field]:
     loras = say("With strengths, such as style:0.8, turbo. At most {most}", most=MAX_LORAS)
     denoise = say("How much a source picture is changed: above 0, up to 1. Empty: default")
     return [
-        Field("artist", say("Names, separated by commas"), _text_input(defaults.artist, longest=MAX_ARTISTS_LENGTH)),
-        Field("loras", loras, _text_input(of_loras(defaults.loras), longest=MAX_LORAS_LENGTH)),
+        Field("artist", say("Names, separated by commas"), _text_input(defaults.artist, max_length=MAX_ARTISTS_LENGTH)),
+        Field("loras", loras, _text_input(of_loras(defaults.loras), max_length=MAX_LORAS_LENGTH)),
         Field("denoise", denoise, _text_input(defaults.denoise)),
     ]
 
 
 def _prefixes(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    negative = _text_input(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
+    negative = _text_input(defaults.negative, max_length=MAX_PREFIX_LENGTH, long=True)
     return [
         Field("prefix_on", say("Put in front of every prompt"), _checkbox(defaults.prefix_on)),
-        Field("prefix", say(RECOMMENDED), _text_input(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
+        Field("prefix", say(RECOMMENDED), _text_input(defaults.prefix, max_length=MAX_PREFIX_LENGTH, long=True)),
         Field("negative_on", say("Added to every negative prompt"), _checkbox(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
         Field("nag", say("Turbo pictures take a little longer with it"), _checkbox(defaults.nag)),
@@ -225,22 +225,24 @@ def _role_quota(settings: ServerSettings) -> list[Field]:
 def _words(settings: ServerSettings) -> list[Field]:
     words = "\n".join(settings.safety.blocked_words)
     about = say("One per line, up to {longest} characters each", longest=MAX_BLOCKED_WORD_LENGTH)
-    return [Field("blocked_words", about, _text_input(words, longest=4000, long=True))]
+    return [Field("blocked_words", about, _text_input(words, max_length=4000, long=True))]
 
 
 def _block(settings: ServerSettings) -> list[Field]:
     return [
         Field("person", say("Who may not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
-        Field("reason", say("Shown in the change log (optional)"), _text_input(None, longest=MAX_REASON_LENGTH)),
+        Field("reason", say("Shown in the change log (optional)"), _text_input(None, max_length=MAX_REASON_LENGTH)),
     ]
 
 
-def _text_input(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False) -> Callable[[str], ui.Item[Any]]:
+def _text_input(
+    now: object, *, max_length: int = MAX_NUMBER_LENGTH, long: bool = False
+) -> Callable[[str], ui.Item[Any]]:
     """A text field with what is set now, empty where that is our own."""
     style = discord.TextStyle.paragraph if long else discord.TextStyle.short
     text = "" if now is None else f"{now:g}" if isinstance(now, float) else str(now)
     return lambda id: ui.TextInput(
-        custom_id=id, style=style, default=text[:longest] or None, required=False, max_length=longest
+        custom_id=id, style=style, default=text[:max_length] or None, required=False, max_length=max_length
     )
 
 

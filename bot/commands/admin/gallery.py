@@ -32,7 +32,7 @@ async def gallery_page(context: AdminContext, begin: int | None) -> Items:
     if chosen is None:
         lines.append(say(NO_GALLERY))
     ids = [] if chosen is None else [chosen]
-    return [text(lines), row(channel_select("gallery", say("No gallery"), context, ids, types=TYPES, most=1))]
+    return [text(lines), row(channel_select("gallery", say("No gallery"), context, ids, types=TYPES, max_values=1))]
 
 
 async def set_gallery(interaction: AnimaInteraction, chosen: list[str]) -> str:

@@ -42,7 +42,7 @@ async def log_channel_page(context: AdminContext, begin: int | None) -> Items:
         lines.append(say(NO_LOG_CHANNEL))
     none = say("No log channel")
     ids = [] if chosen is None else [chosen]
-    return [text(lines), row(channel_select("log-channel", none, context, ids, types=TYPES, most=1))]
+    return [text(lines), row(channel_select("log-channel", none, context, ids, types=TYPES, max_values=1))]
 
 
 async def set_log_channel(interaction: AnimaInteraction, chosen: list[str]) -> str:

@@ -89,13 +89,13 @@ def _default_select(default: str | None, models: ModelInfo) -> discord.ui.Select
 def _offered_select(allowed: Sequence[str], models: ModelInfo) -> discord.ui.Select[discord.ui.View]:
     names = _listed(models, allowed, MAX_CHOSEN)
     options = [_option(name, chosen=name in allowed) for name in names]
-    return select("offered-models", options, say("All models"), least=0, most=len(options))
+    return select("offered-models", options, say("All models"), min_values=0, max_values=len(options))
 
 
-def _listed(models: ModelInfo, chosen: Sequence[str], most: int) -> list[str]:
+def _listed(models: ModelInfo, chosen: Sequence[str], max_values: int) -> list[str]:
     """As many models as fit, the chosen ones first."""
     fitting = [name for name in models.models if len(name) <= MAX_CHOICE_LENGTH]
-    return sorted(fitting, key=lambda name: name not in chosen)[:most]
+    return sorted(fitting, key=lambda name: name not in chosen)[:max_values]
 
 
 def _option(name: str, *, chosen: bool) -> discord.SelectOption:

@@ -298,9 +298,9 @@ def relative_time(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:R>"
 
 
-def inline_or_empty(text: str, longest: int) -> str:
+def inline_or_empty(text: str, max_length: int) -> str:
     """Somebody's words in a line, and nothing where there are none."""
-    return inline(text, longest) if text.strip() else ""
+    return inline(text, max_length) if text.strip() else ""
 
 
 def _image_count(count: int) -> str:

@@ -33,8 +33,8 @@ def number_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
 
 def word_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
     return [
-        _field("negative", context, say("What to avoid"), longest=MAX_FIELD_LENGTH),
-        _field("artist", context, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
+        _field("negative", context, say("What to avoid"), max_length=MAX_FIELD_LENGTH),
+        _field("artist", context, say("Separated by commas"), max_length=MAX_ARTISTS_LENGTH),
     ]
 
 
@@ -44,17 +44,17 @@ def lora_fields(context: PreferencesContext) -> list[ui.Item[Any]]:
     if names:
         here = say("Available: {names}", names=inline(names, MAX_LORAS_LENGTH))
     example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
-    return [_field("loras", context, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)]
+    return [_field("loras", context, example, max_length=MAX_FIELD_LENGTH), ui.TextDisplay(here)]
 
 
-def _field(name: str, context: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
-    text = as_text(getattr(context.own, name))[:longest]
+def _field(name: str, context: PreferencesContext, example: str, *, max_length: int = 20) -> ui.Label[Any]:
+    text = as_text(getattr(context.own, name))[:max_length]
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=f"{name}:{digest_of(text)}",
-        style=discord.TextStyle.paragraph if longest == MAX_FIELD_LENGTH else discord.TextStyle.short,
+        style=discord.TextStyle.paragraph if max_length == MAX_FIELD_LENGTH else discord.TextStyle.short,
         default=text or None,
         required=False,
-        max_length=longest,
+        max_length=max_length,
     )
     description = say("{example}. Empty: server default", example=example)
     return ui.Label(text=say(LABELS[name]), description=description, component=field)

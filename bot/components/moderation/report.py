@@ -121,7 +121,7 @@ async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -
     if not await _has_log_channel(interaction, job):
         raise InvalidForm(say(NO_LOG_CHANNEL))
     reports, reporter_id = interaction.client.database.reports, interaction.user.id
-    refused = await reports.refusal(job.id, reporter_id, most=MAX_REPORTS, period=REPORT_PERIOD)
+    refused = await reports.refusal(job.id, reporter_id, limit=MAX_REPORTS, period=REPORT_PERIOD)
     if refused is ReportOutcome.TOO_MANY:
         raise InvalidForm(say(OUTCOMES[refused]))
     if refused is not None:
@@ -131,7 +131,7 @@ async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -
     if not await interaction.client.log_channels.post(job.guild_id, entry):
         raise InvalidForm(say(REPORT_NOT_POSTED))
     # Only now: what was never posted must not count as reported, also after a crash.
-    await retry_storage(lambda: reports.add(job.id, reporter_id, most=MAX_REPORTS, period=REPORT_PERIOD))
+    await retry_storage(lambda: reports.add(job.id, reporter_id, limit=MAX_REPORTS, period=REPORT_PERIOD))
     return say(PASSED_ON)
 
 

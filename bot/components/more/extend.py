@@ -71,7 +71,7 @@ async def _request(interaction: AnimaInteraction, image: JobImage, way: str) -> 
     source = await posted_file(interaction, image)
     size = await asyncio.to_thread(size_of, source)
     area = min(limits.area, ONE_PASS_TIMES_NATIVE * math.prod(native.sizes[0]))
-    made = extension(size, way, longest=limits.side, area=area)
+    made = extension(size, way, max_side=limits.side, area=area)
     if made is None:
         raise UnusableImage(say(NO_ROOM))
     width, height = made.picture

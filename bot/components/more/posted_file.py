@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 CANNOT_FETCH = N_("I can't open the picture's message, so I can't draw from it.")
 
 
-async def posted_file(interaction: AnimaInteraction, image: JobImage, longest: int = MAX_SIDE) -> bytes:
-    """The file of an image as PNG, at most `longest` pixels a side, from a message that shows it.
+async def posted_file(interaction: AnimaInteraction, image: JobImage, max_side: int = MAX_SIDE) -> bytes:
+    """The file of an image as PNG, at most `max_side` pixels a side, from a message that shows it.
 
     Raises UnusableImage.
     """
@@ -35,7 +35,7 @@ async def posted_file(interaction: AnimaInteraction, image: JobImage, longest: i
     if media is None:
         raise UnusableImage(say(CANNOT_FETCH))
     data = await fetch(interaction.client, media.url)
-    return await asyncio.to_thread(prepare_source, data, longest)
+    return await asyncio.to_thread(prepare_source, data, max_side)
 
 
 async def _media(interaction: AnimaInteraction, image: JobImage) -> discord.UnfurledMediaItem | None:

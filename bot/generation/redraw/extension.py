@@ -37,16 +37,16 @@ class Extension:
         return left + self.picture[0] + right, top + self.picture[1] + bottom
 
 
-def extension(size: tuple[int, int], kind: str, *, longest: int, area: float) -> Extension | None:
+def extension(size: tuple[int, int], kind: str, *, max_side: int, area: float) -> Extension | None:
     """The canvas for an image of this `size`; None if even a small one does not fit.
 
-    kind: from `SHARES`. longest, area: the most pixels of a side and of the canvas. The image is made smaller only
+    kind: from `SHARES`. max_side, area: the most pixels of a side and of the canvas. The image is made smaller only
     where its canvas would be larger.
     """
     made = _extended(size, kind)
     width, height = made.canvas
-    scale = min(1.0, longest / max(width, height), math.sqrt(area / (width * height)))
-    while max(made.canvas) > longest or math.prod(made.canvas) > area:
+    scale = min(1.0, max_side / max(width, height), math.sqrt(area / (width * height)))
+    while max(made.canvas) > max_side or math.prod(made.canvas) > area:
         smaller = tuple(math.floor(side * scale / SIDE_MULTIPLE) * SIDE_MULTIPLE for side in size)
         made = _extended((smaller[0], smaller[1]), kind)
         if min(made.canvas) < MIN_SIDE or min(smaller) < TOKEN_SIDE:

@@ -114,7 +114,7 @@ class Acknowledgements:
         self._open.discard(interaction.id)
         note_loading(interaction, Loading.TAKEN)
 
-    def leave(self, interaction: Interaction) -> None:
+    def postpone(self, interaction: Interaction) -> None:
         """The user could not be answered; the next start tries again."""
         self._open.discard(interaction.id)
 

@@ -241,7 +241,7 @@ class Delivery:
 
     async def _post(self, job: Job, news: _JobUpdate) -> Posted:
         """Try the job's own message, a new one in its channel, a private one; each only if the rules allow it."""
-        if job.reposted and news.images and (before := await self._reposted_before(job)) is not None:
+        if job.reposted and news.images and (before := await self._find_repost(job)) is not None:
             return before
         refusal: str | None = None
         place = await self._places.channel_of(job)
@@ -259,7 +259,7 @@ class Delivery:
             raise NoLongerAllowed(refusal or judgement.refusal)
         with speaking(job.locale):
             view = news.view(judgement)
-        sent = await self._send_anew(job, DeliveryRoute.PERSON, news, judgement, view)
+        sent = await self._send_new(job, DeliveryRoute.PERSON, news, judgement, view)
         if sent is not None:
             return replace(sent, in_private=True)
         if refusal is not None:
@@ -275,12 +275,12 @@ class Delivery:
             return await self._editor.edit(job, view, files, with_files=news.has_files)
         except MessageOutOfReach:
             logger.info("its message is out of reach")
-        sent = await self._send_anew(job, DeliveryRoute.CHANNEL, news, judgement, view)
+        sent = await self._send_new(job, DeliveryRoute.CHANNEL, news, judgement, view)
         if sent is not None:
             self._routes.note_new_message(job)
         return sent
 
-    async def _send_anew(
+    async def _send_new(
         self, job: Job, route: DeliveryRoute, news: _JobUpdate, judgement: Judgement, view: ui.LayoutView
     ) -> Posted | None:
         """A new message in the job's channel or for its user; None if that is not possible.
@@ -296,7 +296,7 @@ class Delivery:
                 else:
                     to = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
                 shown = view if quoted else without_quotes(view)
-                return await self._post_anew(to, job, shown, news.files_for(judgement), news.purpose)
+                return await self._post_new(to, job, shown, news.files_for(judgement), news.purpose)
             except discord.HTTPException as error:
                 if not is_out_of_reach(error):
                     raise
@@ -320,11 +320,11 @@ class Delivery:
                 raise
             return Judgement(words_refused=True)  # a job that cannot be read fails because of that
 
-    async def _post_anew(
+    async def _post_new(
         self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, purpose: str
     ) -> Posted:
         """A new message mentions the user, so that they notice it. Raises MessageDeleted."""
-        before = await self._posted_before(to, job)
+        before = await self._find_post(to, job)
         if before is not None:
             return before
         await self._database.jobs.mark_reposted(job.id)
@@ -337,13 +337,13 @@ class Delivery:
                 raise MessageDeleted from error
             raise
 
-    async def _reposted_before(self, job: Job) -> Posted | None:
+    async def _find_repost(self, job: Job) -> Posted | None:
         """Find a new message posted before a restart, when the job's own message could not be edited."""
         channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
         for is_private in (True,) if job.private or JobSpec.is_by_token_only(job) else (False, True):
             try:
                 place = await self._client.create_dm(discord.Object(job.user_id)) if is_private else channel
-                before = await self._posted_before(place, job)
+                before = await self._find_post(place, job)
             except discord.HTTPException as error:
                 if not is_out_of_reach(error):
                     raise
@@ -352,7 +352,7 @@ class Delivery:
                     return replace(before, in_private=is_private)
         return None
 
-    async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
+    async def _find_post(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
         """Find what an earlier attempt posted without recording it: the answer was lost, or the process was killed.
 
         The time is taken from the interaction's id, because this machine's clock may be hours off.

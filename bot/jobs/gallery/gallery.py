@@ -135,7 +135,7 @@ class Gallery:
     async def _remove(self, share: Share) -> bool:
         message_id = share.message_id
         if message_id is None:
-            found = await self._posted_before(share)
+            found = await self._find_post(share)
             message_id = None if found is None else found.id
         if message_id is not None and not await self._delete(share, message_id):
             return False
@@ -215,7 +215,7 @@ class Gallery:
         """The address of an image's post, if there is one. It is recorded if it was not."""
         channel = self._client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
         if share.message_id is None:
-            found = await self._posted_before(share)
+            found = await self._find_post(share)
             if found is None:
                 return None
             await retry_storage(lambda: self._shares.posted(share.id, found.id))
@@ -229,7 +229,7 @@ class Gallery:
                 raise
         return channel.get_partial_message(share.message_id).jump_url
 
-    async def _posted_before(self, share: Share) -> discord.Message | None:
+    async def _find_post(self, share: Share) -> discord.Message | None:
         """Find a post whose sending was not recorded."""
         channel = self._client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
         since = await self._begun(share)

@@ -30,14 +30,14 @@ class ModelWait:
         jobs: Jobs,
         queue: FairQueue,
         outbox: Outbox,
-        longest: timedelta,
+        max_wait: timedelta,
     ) -> None:
-        """`longest`: how long a job may wait for the model."""
+        """`max_wait`: how long a job may wait for the model."""
         self._workers = workers
         self._jobs = jobs
         self._queue = queue
         self._outbox = outbox
-        self._longest = longest
+        self._longest = max_wait
 
     async def run(self) -> None:
         """End jobs that have waited too long, until cancelled."""

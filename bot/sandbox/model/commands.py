@@ -63,9 +63,9 @@ class CommandRegistry:
                 complaint = "Application command names must be unique"
                 errors.add((index, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", complaint)
             seen.add(key)
-        for kind, most in MAX_OF_TYPE.items():
-            if sum(of_type == kind for _, of_type in seen) > most:
-                errors.add((), "BASE_TYPE_MAX_LENGTH", f"At most {most} commands of type {kind} can be registered.")
+        for kind, maximum in MAX_OF_TYPE.items():
+            if sum(of_type == kind for _, of_type in seen) > maximum:
+                errors.add((), "BASE_TYPE_MAX_LENGTH", f"At most {maximum} commands of type {kind} can be registered.")
         errors.raise_if_any()
         before = {(command["name"], command["type"]): command["id"] for command in self.of(guild_id)}
         self._registered[guild_id] = [self._serialize_command(d, guild_id, before) for d in definitions]
@@ -241,10 +241,10 @@ def _check_option(option: JSON, path: Path, errors: FormErrors, depth: int) -> N
         return
     _check_choices(option, path, errors)
     if kind == STRING:
-        least, most = option.get("min_length"), option.get("max_length")
-        if least is not None and not 0 <= least <= 6000:
+        minimum, maximum = option.get("min_length"), option.get("max_length")
+        if minimum is not None and not 0 <= minimum <= 6000:
             errors.add((*path, "min_length"), "NUMBER_TYPE_MAX", "Must be between 0 and 6000.")
-        if most is not None and not max(1, least or 0) <= most <= 6000:
+        if maximum is not None and not max(1, minimum or 0) <= maximum <= 6000:
             errors.add((*path, "max_length"), "NUMBER_TYPE_MAX", "Must be between 1 and 6000 and not below min_length.")
     low, high = option.get("min_value"), option.get("max_value")
     if (low is not None or high is not None) and kind not in (INTEGER, NUMBER):

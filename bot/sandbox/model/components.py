@@ -69,9 +69,9 @@ def check_in_message(components: Any, v2: bool, errors: FormErrors) -> None:
 def check_modal(data: JSON, errors: FormErrors) -> None:
     """Complains about what Discord refuses in a modal (`data` of a callback of type 9)."""
     at: Path = ("data",)
-    for key, longest in (("custom_id", 100), ("title", 45)):
+    for key, max_length in (("custom_id", 100), ("title", 45)):
         if errors.check_type((*at, key), data.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
-            errors.check_length((*at, key), data[key], longest, 1)
+            errors.check_length((*at, key), data[key], max_length, 1)
     components = data.get("components")
     if not errors.check_type((*at, "components"), components, list, "BASE_TYPE_REQUIRED", "lists"):
         return
@@ -152,17 +152,17 @@ def _check_button(button: JSON, path: Path, errors: FormErrors) -> None:
 def _check_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(select, path, errors)
     errors.check_length((*path, "placeholder"), select.get("placeholder"), 150)
-    least, most = _min_values(select), _max_values(select)
-    if not 0 <= least <= MAX_OPTIONS:
+    minimum, maximum = _min_values(select), _max_values(select)
+    if not 0 <= minimum <= MAX_OPTIONS:
         errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_OPTIONS}.")
-    if not 1 <= most <= MAX_OPTIONS or most < least:
+    if not 1 <= maximum <= MAX_OPTIONS or maximum < minimum:
         complaint = f"Must be between 1 and {MAX_OPTIONS} and not below min_values."
         errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", complaint)
 
 
 def _check_string_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_select(select, path, errors)
-    options = _check_options(select, path, errors, fewest=1, most=MAX_OPTIONS)
+    options = _check_options(select, path, errors, minimum=1, maximum=MAX_OPTIONS)
     if options is not None and _max_values(select) > len(options) >= 1:
         complaint = f"There are {len(options)} options, so at most {len(options)} values can be chosen."
         errors.add((*path, "max_values"), "SELECT_COMPONENT_MAX_VALUES_TOO_LARGE", complaint)
@@ -171,14 +171,14 @@ def _check_string_select(select: JSON, path: Path, errors: FormErrors) -> None:
         errors.add((*path, "options"), "SELECT_COMPONENT_TOO_MANY_DEFAULTS", "More defaults than max_values allow.")
 
 
-def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int, most: int) -> list[JSON] | None:
+def _check_options(component: JSON, path: Path, errors: FormErrors, minimum: int, maximum: int) -> list[JSON] | None:
     at = (*path, "options")
     options = component.get("options")
     if not errors.check_type(at, options, list, "BASE_TYPE_REQUIRED", "lists"):
         return None
     assert isinstance(options, list)
-    if not fewest <= len(options) <= most:
-        errors.add(at, "BASE_TYPE_BAD_LENGTH", f"Must be between {fewest} and {most} in length.")
+    if not minimum <= len(options) <= maximum:
+        errors.add(at, "BASE_TYPE_BAD_LENGTH", f"Must be between {minimum} and {maximum} in length.")
     values: set[str] = set()
     for index, option in enumerate(options):
         for key in ("label", "value"):
@@ -194,7 +194,7 @@ def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int,
 
 def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    options = _check_options(group, path, errors, fewest=2, most=MAX_BOXES) or []
+    options = _check_options(group, path, errors, minimum=2, maximum=MAX_BOXES) or []
     if sum(bool(option.get("default")) for option in options) > 1:
         complaint = "Only one option of a radio group is chosen."
         errors.add((*path, "options"), "RADIO_GROUP_TOO_MANY_DEFAULTS", complaint)
@@ -202,7 +202,7 @@ def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_checkbox_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    options = _check_options(group, path, errors, fewest=1, most=MAX_BOXES) or []
+    options = _check_options(group, path, errors, minimum=1, maximum=MAX_BOXES) or []
     if not 0 <= _min_values(group) <= MAX_BOXES:
         errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_BOXES}.")
     if options and not max(1, _min_values(group)) <= _max_values(group) <= len(options):
@@ -226,12 +226,12 @@ def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
             errors.check_length((*path, "label"), label, 45, 1)
     errors.check_length((*path, "value"), text_input.get("value"), 4000)
     errors.check_length((*path, "placeholder"), text_input.get("placeholder"), 100)
-    least, most = text_input.get("min_length") or 0, text_input.get("max_length") or 4000
-    if not 0 <= least <= most <= 4000:
+    minimum, maximum = text_input.get("min_length") or 0, text_input.get("max_length") or 4000
+    if not 0 <= minimum <= maximum <= 4000:
         complaint = "min_length is at most max_length, and both are at most 4000."
         errors.add((*path, "min_length"), "NUMBER_TYPE_MAX", complaint)
-    elif text_input.get("value") and not least <= len(text_input["value"]) <= most:
-        complaint = f"The value's length must be between {least} and {most}."
+    elif text_input.get("value") and not minimum <= len(text_input["value"]) <= maximum:
+        complaint = f"The value's length must be between {minimum} and {maximum}."
         errors.add((*path, "value"), "BASE_TYPE_BAD_LENGTH", complaint)
 
 
@@ -247,7 +247,7 @@ def _check_label(label: JSON, path: Path, errors: FormErrors) -> None:
 def _check_file_upload(upload: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(upload, path, errors)
     if not 0 <= _min_values(upload) <= 10 or not 1 <= _max_values(upload) <= 10:
-        errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", "At most 10 files can be asked for.")
+        errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", "At maximum 10 files can be asked for.")
 
 
 def _check_section(section: JSON, path: Path, errors: FormErrors) -> None:

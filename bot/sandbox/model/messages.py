@@ -472,13 +472,13 @@ def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
         fields = embed.get("fields") or []
         errors.check_length(("embeds", index, "fields"), fields, 25)
         for number, item in enumerate(fields):
-            for key, longest in (("name", 256), ("value", 1024)):
-                texts.append((("fields", number, key), item.get(key), longest))
+            for key, max_length in (("name", 256), ("value", 1024)):
+                texts.append((("fields", number, key), item.get(key), max_length))
                 if not item.get(key):
                     at = ("embeds", index, "fields", number, key)
                     errors.add(at, "BASE_TYPE_REQUIRED", "This field is required")
-        for where, text, longest in texts:
-            errors.check_length(("embeds", index, *where), text, longest)
+        for where, text, max_length in texts:
+            errors.check_length(("embeds", index, *where), text, max_length)
             total += len(text or "")
         if not any(
             embed.get(key) for key in ("title", "description", "image", "thumbnail", "author", "footer", "fields")

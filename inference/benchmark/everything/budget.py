@@ -18,23 +18,23 @@ class TimeBudget:
 
     seconds: float
     parts: int
-    most: int
-    _began: float = field(default_factory=lambda: time.monotonic())
-    _begun: int = 0
+    max_repeats: int
+    _started_at: float = field(default_factory=lambda: time.monotonic())
+    _parts_started: int = 0
 
     @classmethod
-    def unlimited(cls, most: int) -> TimeBudget:
-        return cls(math.inf, 1, most)
+    def unlimited(cls, max_repeats: int) -> TimeBudget:
+        return cls(math.inf, 1, max_repeats)
 
     def next_part(self) -> Repeats:
         """The repetitions of the part that begins now."""
         now = time.monotonic()
-        left = self._began + self.seconds - now
-        share = left / max(1, self.parts - self._begun)
-        self._begun += 1
-        return Repeats(self.most, now + share)
+        left = self._started_at + self.seconds - now
+        share = left / max(1, self.parts - self._parts_started)
+        self._parts_started += 1
+        return Repeats(self.max_repeats, now + share)
 
     @property
     def spent(self) -> float:
         """Seconds since the beginning."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self._started_at

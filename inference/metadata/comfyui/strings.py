@@ -131,7 +131,7 @@ def prompt_text(kind: str, name: str, text: str) -> str | None:
     return a1111.without_tags(text) if _TAKES_TAGS.search(kind) else text
 
 
-def rewritten_by_the_page(text: str) -> tuple[str, list[str]]:
+def rewritten_by_frontend(text: str) -> tuple[str, list[str]]:
     """A text without the comments that ComfyUI's page leaves out, and the choices that it makes anew each time."""
     text = _COMMENTS.sub("", text)
     return text, list(dict.fromkeys(_CHOICES.findall(text)))

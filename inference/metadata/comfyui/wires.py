@@ -23,14 +23,14 @@ _ALSO_CALLED = {"sampler_name": ("sampler",), "scheduler": ("scheduler_name",), 
 #: Settings that are no numbers.
 _WORDS = ("sampler_name", "scheduler")
 #: Nodes that work a value out from others.
-_WORKS_OUT = re.compile(
+_COMPUTES = re.compile(
     r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval|Puter|"
     r"Formula|Python"
 )
 #: Nodes that give another number than any of their inputs.
 _RANDOM_NUMBER = re.compile(r"[Rr]andom ?(?:Number|Int|Float|Value|Range)")
 #: Nodes that hand a wire of any type on; bypassed nodes have no class.
-_HANDS_ON = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
+_PASSES_THROUGH = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
 #: Inputs of a node that works a size out, unless their text is the first word.
 _CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "preset", "ratio", "size_selected")
 _SIDES = re.compile(r"\b(\d{2,5}) ?[x\u00d7] ?(\d{2,5})\b")
@@ -52,7 +52,7 @@ class Wires:
             node = chain[link.node] = self.nodes[link.node]
             wired = (
                 node.links(preferred)
-                if any_input or _HANDS_ON.search(node.kind)
+                if any_input or _PASSES_THROUGH.search(node.kind)
                 else [wire for name in preferred if isinstance(wire := node.inputs.get(name), Link)]
             )
             link = wired[0] if wired else None
@@ -74,9 +74,9 @@ class Wires:
         names = (*names, *_ALSO_CALLED.get(names[0], ()))
         kinds = str if names[0] in _WORDS else str | int | float
         for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
-            if names[0] in ("width", "height") and works_size_out(node):
+            if names[0] in ("width", "height") and computes_size(node):
                 return preset_size(node)[names[0] == "height"]
-            if _works_out(node):
+            if _computes(node):
                 return None
             if (axes := _SLIDERS.get(node.kind)) is not None:
                 slot = link.slot if node is self.nodes[link.node] else 0 if len(axes) == 1 else len(axes)
@@ -87,14 +87,14 @@ class Wires:
                     return value
         return None
 
-    def worked_out(self, parts: list[Node], *names: str) -> str | None:
+    def computed(self, parts: list[Node], *names: str) -> str | None:
         """The class of the node that gives a value which is not known; None if the value is, or is not asked for."""
         value = self.setting(parts, *names)
         if as_number(value) is not None or (names[0] in _WORDS and value is not None):
             return None
         link = next((link for part in parts if (link := link_of(part, *names)) is not None), None)
         kinds = [] if link is None else [node.kind for node in self.upstream(link, (), any_input=True) if node.kind]
-        return next((kind for kind in kinds if not _HANDS_ON.search(kind)), None)
+        return next((kind for kind in kinds if not _PASSES_THROUGH.search(kind)), None)
 
     def values(self, node: Node) -> dict[str, Any]:
         """A node's inputs, wired texts and numbers included."""
@@ -108,11 +108,11 @@ def _of_slider(node: Node, whole: str, real: str, is_real: str) -> Any:
     return node.inputs.get(real if node.inputs.get(is_real) else whole)
 
 
-def _works_out(node: Node) -> bool:
-    return bool(_RANDOM_NUMBER.search(node.kind)) or (bool(_WORKS_OUT.search(node.kind)) and bool(node.links()))
+def _computes(node: Node) -> bool:
+    return bool(_RANDOM_NUMBER.search(node.kind)) or (bool(_COMPUTES.search(node.kind)) and bool(node.links()))
 
 
-def works_size_out(node: Node) -> bool:
+def computes_size(node: Node) -> bool:
     """Whether the width and the height that a node gives are not those among its inputs."""
     return _is_swapped(node) or any(text and _CUSTOM not in text.casefold() for text in _presets(node))
 

@@ -18,11 +18,11 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def texts(packet: str) -> dict[str, str]:
-    """The texts of a packet, as `sorted_out` has them."""
-    return sorted_out(_property(packet, name) for name in _PROPERTIES)
+    """The texts of a packet, as `by_kind` has them."""
+    return by_kind(_property(packet, name) for name in _PROPERTIES)
 
 
-def sorted_out(texts: Iterable[str]) -> dict[str, str]:
+def by_kind(texts: Iterable[str]) -> dict[str, str]:
     """Texts about an image: an object in JSON as `UserComment`, a web UI's as `parameters`, another as `CAPTION`."""
     found: dict[str, str] = {}
     for text in texts:

@@ -41,7 +41,7 @@ from inference.weights.headers.contents import (
     is_lora,
     keys_of,
 )
-from inference.weights.headers.header import Header, not_the_files_fault, read_metadata, version
+from inference.weights.headers.header import Header, read_metadata, system_fault, version
 from inference.weights.headers.quantization import QuantizedForm
 from inference.weights.lora_files import lora_paths, turbo_names
 from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
@@ -240,7 +240,7 @@ def why_not_opened(path: Path) -> str:
 
 def why_unreadable(path: Path, error: Exception) -> str:
     """A sentence about a file that should be safetensors and is not, or that cannot be opened now."""
-    if (why := not_the_files_fault(error)) is not None:
+    if (why := system_fault(error)) is not None:
         return f"{path} cannot be opened: {why}"
     try:
         size = path.stat().st_size

@@ -48,12 +48,12 @@ class Header:
             raise ValueError(f"its tensors end at byte {end:,}, but it has only {size:,}")
         return cls(path, shapes, {str(name): str(value) for name, value in dict(metadata).items()}, places)
 
-    def content(self, key: str, most: int = 1 << 16) -> bytes:
-        """The bytes of one tensor, `most` at most. Raises OSError."""
+    def content(self, key: str, max_bytes: int = 1 << 16) -> bytes:
+        """The bytes of one tensor, at most `max_bytes`. Raises OSError."""
         first, last = self._places[key]
         with self.path.open("rb") as file:
             file.seek(first)
-            return file.read(min(last - first, most))
+            return file.read(min(last - first, max_bytes))
 
 
 def _place(entry: Any, start: int) -> tuple[int, int]:
@@ -91,7 +91,7 @@ MAX_MARK_LENGTH = 64
 COMMITMENT_LIMIT, SHARING_VIOLATION, LOCK_VIOLATION = 1455, 32, 33
 
 
-def not_the_files_fault(error: Exception) -> str | None:
+def system_fault(error: Exception) -> str | None:
     """Why an intact file cannot be opened now, and what to do, in a sentence; None if the file is to blame.
 
     The system's own words are in its user's language; their number is not.

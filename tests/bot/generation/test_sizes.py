@@ -93,7 +93,7 @@ def test_only_a_very_long_image_is_cropped(width: int, height: int) -> None:
 
 @given(st.floats(1 / 3, 3))
 def test_an_images_shape_keeps_to_the_limits(shape: float) -> None:
-    width, height = size_like((round(1000 * shape), 1000), SIZES, longest=1024, area=1024 * 512)
+    width, height = size_like((round(1000 * shape), 1000), SIZES, max_side=1024, area=1024 * 512)
     assert max(width, height) <= 1024 and width * height <= 1024 * 512
 
 

@@ -152,7 +152,7 @@ async def test_a_shutdown_waits_for_images_that_are_stored(stage: Stage, monkeyp
     slow = Slow(stage, monkeypatch, job.id)
     stage.engine.let_go()
     await slow.reached.wait()
-    leaving = asyncio.create_task(stage.client.leave(Shutdown(60.0)))
+    leaving = asyncio.create_task(stage.client.shut_down(Shutdown(60.0)))
     await asyncio.sleep(0.1)
     assert not leaving.done()
     slow.let_go()
@@ -171,7 +171,7 @@ async def test_images_that_could_not_be_stored_before_the_end_are_drawn_again(
     shutdown = Shutdown(60.0)
     shutdown.request()
     shutdown.request()
-    await stage.client.leave(shutdown)
+    await stage.client.shut_down(shutdown)
     assert (await stage.in_state(busy.id, JobState.QUEUED)).attempts == 0
     await stage.restart()
     for job in (busy, following):

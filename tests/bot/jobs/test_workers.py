@@ -256,7 +256,7 @@ async def test_only_the_engine_that_has_a_cancelled_job_stops_drawing(pair: Stag
 
 async def test_a_shutdown_waits_for_the_batches_of_all_engines(pair: Stage) -> None:
     jobs = await both_drawing(pair)
-    leaving = asyncio.create_task(pair.client.leave(Shutdown(grace=TIMEOUT)))
+    leaving = asyncio.create_task(pair.client.shut_down(Shutdown(grace=TIMEOUT)))
     for engine, job in jobs.items():
         await asyncio.sleep(0)
         assert not leaving.done()
@@ -268,7 +268,7 @@ async def test_a_shutdown_waits_for_the_batches_of_all_engines(pair: Stage) -> N
 async def test_a_shutdown_does_not_wait_for_an_engine_that_died(pair: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "MIN_START_DELAY", TIMEOUT)
     (dying, its_job), (other, other_job) = (await both_drawing(pair)).items()
-    leaving = asyncio.create_task(pair.client.leave(Shutdown(grace=TIMEOUT)))
+    leaving = asyncio.create_task(pair.client.shut_down(Shutdown(grace=TIMEOUT)))
     dying.deadly = its_job.prompt
     dying.let_go()
     other.let_go()

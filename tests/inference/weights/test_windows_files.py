@@ -13,7 +13,7 @@ from inference.weights import lora as lora_module
 from inference.weights import weights_file
 from inference.weights.headers.contents import TEXT_ENCODER_MARK
 from inference.weights.headers.diffusion_models import why_unreadable
-from inference.weights.headers.header import not_the_files_fault
+from inference.weights.headers.header import system_fault
 from inference.weights.lora import Lora
 from inference.weights.weights_file import WeightsFile
 from tests.golden import MODELS
@@ -64,7 +64,7 @@ def test_a_file_that_another_program_has_locked_is_no_damage(
     """Rust's errors are plain OSErrors with a number, which means something else on other systems."""
     locked = OSError(f"Der Prozess kann nicht auf die Datei zugreifen. (os error {number})")
     monkeypatch.setattr(sys, "platform", "linux")
-    assert not_the_files_fault(locked) is None
+    assert system_fault(locked) is None
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(lora_module, "safe_open", fails(locked))
     with pytest.raises(CheckpointError, match="another program is using it") as raised:
@@ -73,6 +73,6 @@ def test_a_file_that_another_program_has_locked_is_no_damage(
 
 
 def test_python_and_rust_write_the_same_number() -> None:
-    assert not_the_files_fault(OSError("[WinError 1455] The paging file is too small")) is not None
-    assert not_the_files_fault(OSError("(os error 14550)")) is None
-    assert not_the_files_fault(ValueError("invalid header")) is None
+    assert system_fault(OSError("[WinError 1455] The paging file is too small")) is not None
+    assert system_fault(OSError("(os error 14550)")) is None
+    assert system_fault(ValueError("invalid header")) is None

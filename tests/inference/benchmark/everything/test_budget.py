@@ -11,7 +11,7 @@ from inference.benchmark.everything.budget import TimeBudget
 def test_each_part_gets_an_equal_share_of_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
-    minutes = TimeBudget(400, parts=4, most=9)
+    minutes = TimeBudget(400, parts=4, max_repeats=9)
     assert minutes.next_part().until == 100
     now[0] = 40.0  # the first was quick, so there is more for the others
     assert minutes.next_part().until == 40 + 360 / 3

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("benchmark")
 
 def test_nothing_is_left_out_however_short_the_time_is(models: Path, ours: AnimaBackend, tmp_path: Path) -> None:
     said: list[str] = []
-    figures = measure_extras(ours.engine, models, tmp_path, TINY, TimeBudget(0.001, 4, most=5), said.append)
+    figures = measure_extras(ours.engine, models, tmp_path, TINY, TimeBudget(0.001, 4, max_repeats=5), said.append)
     assert said == [f"{part} …" for part in EXTRA_PARTS]
     assert {len(figure.values) for figure in figures} == {1}, "there was no time to repeat anything"
     sides = Counter(figure.side for figure in figures)
