@@ -56,8 +56,7 @@ from bot.text.translation import Translator
 from inference import EngineClient
 from inference.tagging.process import TaggerProcess
 from storage.backend.drawing_claim import ClaimLost
-from storage.backend.errors import DatabaseRefused
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.database import Database
 from storage.jobs import Allowance, Job
 

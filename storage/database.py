@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from storage.backend.address import read_address
 from storage.backend.clock import Clock, utc_now
 from storage.backend.drawing_claim import DrawingClaim
-from storage.backend.errors import DatabaseRefused
+from storage.backend.errors import DatabaseRefused, DatabaseTimeouts, StorageUnavailable
 from storage.backend.lock import FileLock
 from storage.backend.postgresql import (
-    DatabaseTimeouts,
     create_schema,
     examine_server,
     lacks_right,
@@ -23,7 +22,7 @@ from storage.backend.postgresql import (
     unlimited_postgresql_engine,
 )
 from storage.backend.sqlite import examine, sqlite_engine
-from storage.backend.transactions import StorageUnavailable, Transactions
+from storage.backend.transactions import Transactions
 from storage.gallery.shares import Shares
 from storage.images import Images
 from storage.jobs import Jobs

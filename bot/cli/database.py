@@ -114,9 +114,7 @@ def _sqlite_file(file: Path) -> CheckResult:
 
 
 async def _postgresql(address: str) -> CheckResult:
-    from storage.backend.errors import DatabaseRefused
-    from storage.backend.postgresql import DatabaseTimeouts
-    from storage.backend.transactions import StorageUnavailable
+    from storage.backend.errors import DatabaseRefused, DatabaseTimeouts, StorageUnavailable
     from storage.database import ask_server
 
     try:

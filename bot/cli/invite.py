@@ -48,13 +48,14 @@ def invite(options: argparse.Namespace) -> None:
 
 async def fetch_application(settings: Settings) -> discord.AppInfo:
     """The application that the token belongs to. Raises StartupError, discord.LoginFailure, aiohttp.ClientError."""
-    import discord
-
-    from bot.ops.endpoints import point_discord_at
     from bot.ops.errors import StartupError
 
     if settings.discord_token is None:
         raise StartupError("DISCORD_TOKEN is not set. Add your bot's token to .env; the link is made from it.")
+    import discord
+
+    from bot.ops.endpoints import point_discord_at
+
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         await client.login(settings.discord_token.get_secret_value())

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import errno
 
-import aiohttp
-import discord
-
 from bot.ops.errors import CERTIFICATE_ADVICE, StartupError, certificate_fault
 from bot.ops.settings import SettingsError
 from bot.prompting.tags import TagFileError
 from inference import CheckpointError
 from inference.process import EngineDied, EngineFailed
-from storage.backend.errors import DatabaseRefused
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import DatabaseRefused, StorageUnavailable
 
 WRONG_TOKEN = "Discord rejected DISCORD_TOKEN. Copy the token again from the developer portal (page Bot) into .env."
 UNREACHABLE = (
@@ -55,6 +51,13 @@ SELF_EXPLANATORY = (
 
 def explain(error: Exception) -> str | None:
     """None for an error that an operator cannot fix."""
+    return str(error) if isinstance(error, SELF_EXPLANATORY) else _explain_others(error)
+
+
+def _explain_others(error: Exception) -> str | None:
+    import aiohttp  # only here, so that a mistake in the settings is told without waiting for these
+    import discord
+
     match error:
         case discord.LoginFailure() | discord.ConnectionClosed(code=4004):  # the token was reset while the bot ran
             return WRONG_TOKEN
@@ -74,6 +77,4 @@ def explain(error: Exception) -> str | None:
             return UNREACHABLE.format(why=error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"The disk is full ({error.filename or error}). Free some space, then start again."
-        case _ if isinstance(error, SELF_EXPLANATORY):
-            return str(error)
     return None

@@ -37,7 +37,7 @@ from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
 from bot.text.translation import N_, say
 from storage.backend.drawing_claim import ClaimLost
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.jobs import Job
 from storage.preferences import Draft
 

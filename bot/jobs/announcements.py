@@ -20,7 +20,7 @@ from bot.jobs.log_channels import LogChannel, can_post, log_channel
 from bot.jobs.servers.lookup import ServerLookup
 from bot.ops.background import BackgroundTasks
 from bot.rules.server_settings import load_server_settings
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.servers import EVERYWHERE, Servers
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from bot.ops.background import cancel
 from bot.rules.server_settings import load_server_settings
 from bot.text.languages import speaking
 from bot.text.markdown import truncate
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.servers import Servers
 
 logger = logging.getLogger(__name__)

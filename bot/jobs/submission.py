@@ -65,7 +65,7 @@ from bot.text.discord_clock import discord_clock
 from bot.text.markdown import MAX_NAME_SHOWN, inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
 from storage.preferences import Draft

@@ -27,7 +27,7 @@ from bot.ops.logs import job_log_context, with_job_log_context
 from bot.rules.image_policy import ImagePolicy, Verdict
 from bot.text.languages import ENGLISH, speaking
 from inference import Cancelled, CheckpointError, EncodedImage, GenerationRequest, InvalidRequest, Progress
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.images import NewImage
 from storage.jobs import Job

@@ -23,7 +23,7 @@ from bot.ops.errors import StartupError, port_fault
 from bot.ops.metrics import Metrics
 from bot.ops.sharding import ShardedClient
 from storage.backend.clock import utc_now
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.jobs import QueueSummary
 

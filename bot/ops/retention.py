@@ -7,7 +7,7 @@ import logging
 from datetime import timedelta
 
 from bot.ops.settings import Settings
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.privacy import Privacy
 
 logger = logging.getLogger(__name__)

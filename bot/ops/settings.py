@@ -12,13 +12,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.ops import logs
 from bot.prompting.described import TagThresholds
+from bot.rules.figures import CREDITS_OUTSIDE, Credits, Snowflake
 from bot.rules.image_policy import ImagePolicy, thresholds
-from bot.rules.server_settings import CREDITS_OUTSIDE, Credits, Snowflake
 from inference.cluster.address import head_address
 from inference.cluster.token import default_token_file
 from inference.process import EngineSettings
 from inference.request import DTYPES, Offloading
-from storage.backend.postgresql import DatabaseTimeouts
+from storage.backend.errors import DatabaseTimeouts
 
 MINIATURE = Path(__file__).parents[2] / "inference" / "miniature" / "models"
 

@@ -32,6 +32,7 @@ from bot.generation.values import (
     Steps,
 )
 from bot.prompting import TagIndex
+from bot.rules.figures import CREDITS_OUTSIDE, Credits, Snowflake
 from inference import NativeSettings
 from inference.request import MAX_SIDE
 from inference.weights.modelspec import ANIMA
@@ -41,15 +42,12 @@ MAX_PREFIX_LENGTH = 1000
 MAX_BLOCKED_WORDS = 300
 MAX_BLOCKED_WORD_LENGTH = 60
 MAX_WAITING = 500
-MAX_CREDITS = 1_000_000
 MAX_TIMES_NATIVE = 64.0
 #: The largest area, as a multiple of the model's: 1.5 x 1.5 is 2.25.
 TIMES_NATIVE = 2.4
 #: Of upscales: twice 1.5 x 1.5, which nine tiles cover.
 UPSCALED_TIMES_NATIVE = 5.2
 
-#: Credits a day of each person outside of servers.
-CREDITS_OUTSIDE = 10.0
 #: Defaults outside of servers, where they differ from those of a server.
 OUTSIDE: Mapping[str, Mapping[str, Any]] = {
     "quota": {"credits": CREDITS_OUTSIDE},
@@ -57,8 +55,6 @@ OUTSIDE: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
-Credits = Annotated[float, Field(ge=0, le=MAX_CREDITS, allow_inf_nan=False)]
 TimesNative = Annotated[float, Field(gt=0, le=MAX_TIMES_NATIVE, allow_inf_nan=False)]
 PrefixText = Annotated[str, Field(max_length=MAX_PREFIX_LENGTH)]
 BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LENGTH)]

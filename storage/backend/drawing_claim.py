@@ -21,9 +21,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, ScalarSelect, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.backend.errors import StorageUnavailable
 from storage.backend.holder import describe, has_ended, this_process
 from storage.backend.lock import FileLock
-from storage.backend.transactions import StorageUnavailable, Transactions
+from storage.backend.transactions import Transactions
 from storage.backend.types import DatabaseTime
 from storage.schema import claims
 

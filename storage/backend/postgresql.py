@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -15,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from storage.backend.address import INVALID, PASSED_ON, SCHEMA, names_several_hosts
-from storage.backend.errors import DatabaseRefused
+from storage.backend.errors import DatabaseRefused, DatabaseTimeouts
 
 T = TypeVar("T")
 
@@ -29,18 +28,6 @@ ENCODINGS = ("UTF8", "SQL_ASCII")
 NO_RIGHT = ("42501", "3F000")
 #: SQLSTATE of a change that a server refuses because it is a standby, or was made one.
 READ_ONLY = "25006"
-
-
-@dataclass(frozen=True)
-class DatabaseTimeouts:
-    """Seconds. A caller waits at most for a connection and for one statement, and has an answer or an error then.
-
-    connect: for a connection, a place in the pool included.
-    statement: for each statement, and for the commit.
-    """
-
-    connect: float = 10.0
-    statement: float = 10.0
 
 
 def postgresql_engine(

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, exc, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from storage.backend.postgresql import DatabaseTimeouts
+from storage.backend.errors import DatabaseTimeouts, StorageUnavailable
 from storage.backend.types import DatabaseTime
 from storage.schema import commits
 
@@ -36,10 +36,6 @@ COMMIT_LIFETIME = timedelta(minutes=10)
 P = ParamSpec("P")
 T = TypeVar("T")
 HasTransactionsT = TypeVar("HasTransactionsT", bound="HasTransactions")
-
-
-class StorageUnavailable(Exception):
-    """The database is not available now (locked, full, unreachable). The transaction was rolled back."""
 
 
 class _PriorityLock:

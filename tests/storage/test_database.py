@@ -16,8 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from storage.backend.errors import DatabaseRefused
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.database import Database
 from storage.schema import metadata
 from tests.storage.requests import ALICE, UNLIMITED, accepted, an_image, an_imagine, delivered, running

@@ -28,7 +28,7 @@ from bot.text.markdown import truncate
 from bot.text.numbers import half_width
 from inference.request import SAMPLERS, SCHEDULERS
 from inference.weights.headers.loras import LoraFacts
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient

@@ -18,7 +18,7 @@ from bot.messages.attachments import AttachedImage, fetch_source
 from bot.messages.buttons import DESCRIBE_TEMPLATE, describe_row
 from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from bot.messages.replies import Loading, guard_answer, note_loading
 from bot.ops.background import cancel
 from bot.ops.shutdown import DuplicateInteraction
 from storage.backend.drawing_claim import DrawingClaim
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.unanswered import Unanswered, UnansweredRequest
 
 logger = logging.getLogger(__name__)

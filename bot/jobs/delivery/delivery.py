@@ -52,7 +52,7 @@ from bot.rules.policy import ChannelContext
 from bot.text.languages import speaking
 from bot.text.translation import say
 from inference.metadata import exif_of
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.images import Render
 from storage.jobs import Job

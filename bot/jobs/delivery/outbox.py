@@ -20,7 +20,7 @@ from bot.messages import job as messages
 from bot.ops.logs import with_job_log_context
 from bot.text.languages import speaking
 from bot.text.translation import say
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.jobs import Job, Jobs
 
 T = TypeVar("T")

@@ -45,7 +45,7 @@ from bot.rules.server_settings import load_server_settings
 from bot.text.languages import speaking
 from bot.text.translation import N_, say
 from storage.backend.drawing_claim import ClaimLost
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.gallery.shares import Share
 from storage.images import Image

@@ -13,7 +13,7 @@ from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.messages.job import ModelState, QueueStatus
 from storage.backend.clock import utc_now
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.jobs import Job, Jobs
 from storage.schema import JobState
 

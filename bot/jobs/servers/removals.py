@@ -20,7 +20,7 @@ from bot.jobs.delivery.transmission import independent_task
 from bot.jobs.servers.lookup import ServerLookup
 from bot.ops.background import cancel
 from bot.ops.sharding import ShardedClient
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from discord import ui
 from bot.components.base import AnimaInteraction, Component, Modal
 from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from tests.bot.harness import Stage
 
 

@@ -19,7 +19,7 @@ from bot.ops import health
 from bot.ops.errors import StartupError
 from bot.sandbox import FakeDiscord
 from inference import GpuMemory
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.schema import JobState
 from tests.bot.fake_engine import FakeEngine
 from tests.bot.harness import TIMEOUT, Stage, until

@@ -14,7 +14,7 @@ import pytest
 from bot.ops import retention
 from bot.ops.retention import Retention
 from bot.ops.settings import Settings
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, NewJob
 from tests.bot.harness import Stage, until

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from storage.backend.address import in_schema, names_several_hosts, read_address
-from storage.backend.errors import DatabaseRefused
-from storage.backend.postgresql import DatabaseTimeouts, postgresql_engine
+from storage.backend.errors import DatabaseRefused, DatabaseTimeouts
+from storage.backend.postgresql import postgresql_engine
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.backend.errors import DatabaseRefused
-from storage.backend.postgresql import MAX_OVERFLOW, POOL_SIZE, DatabaseTimeouts, connect_to_one
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import DatabaseRefused, DatabaseTimeouts, StorageUnavailable
+from storage.backend.postgresql import MAX_OVERFLOW, POOL_SIZE, connect_to_one
 from storage.database import Database, ask_server
 from storage.jobs import Accepted
 from storage.schema import jobs

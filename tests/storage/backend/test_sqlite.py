@@ -6,9 +6,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 import pytest
 from sqlalchemy import make_url, select, update
 
-from storage.backend.errors import DatabaseRefused
+from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.backend.sqlite import examine, is_on_network_share, sqlite_engine, synced
-from storage.backend.transactions import StorageUnavailable, _PriorityLock
+from storage.backend.transactions import _PriorityLock
 from storage.database import Database
 from storage.schema import claims
 from tests.storage.requests import accepted

@@ -17,7 +17,7 @@ from bot.jobs import submission
 from bot.jobs.acknowledgement import acknowledgements
 from bot.jobs.delivery import outbox
 from bot.jobs.submission import Submitter
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.schema import JobState
 from storage.unanswered import Unanswered, UnansweredRequest
 from tests.bot.harness import Stage, interaction_tasks, until

@@ -11,7 +11,7 @@ from bot.jobs import workers
 from bot.jobs.delivery import outbox
 from bot.jobs.delivery.refusals import MessageDeleted
 from bot.sandbox import Channel, Permissions
-from storage.backend.transactions import StorageUnavailable
+from storage.backend.errors import StorageUnavailable
 from storage.jobs import Job, Jobs
 from storage.quotas import Account
 from storage.schema import JobState
