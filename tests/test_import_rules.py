@@ -239,7 +239,7 @@ def loaded(modules, packages):
     print(*(package for package in packages if package in sys.modules), file=sys.stderr)
 
 loaded(("bot.__main__", "bot.ops.settings", "bot.cli.startup_errors"), ("discord", "aiohttp", "sqlalchemy", "numpy"))
-loaded(("bot.app",), ("torch", "transformers"))
+loaded(("bot.app",), ("torch", "transformers", "alembic"))
 """
 
 

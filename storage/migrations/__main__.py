@@ -5,7 +5,8 @@ import argparse
 from alembic import command
 from sqlalchemy import create_engine
 
-from storage.migrations import alembic, upgrade
+from storage.migrations import upgrade
+from storage.migrations.steps import alembic
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bot.ops.settings import MINIATURE
 from bot.sandbox import FakeDiscord
+from tests.migrated_database import put_migrated_database
 
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
@@ -41,7 +42,11 @@ def settings_for(discord: FakeDiscord, folder: Path) -> dict[str, str]:
 async def bot_process(
     discord: FakeDiscord, folder: Path, command: Sequence[str] = PATIENT_BOT, **environment: str
 ) -> AsyncIterator[Process]:
-    """Run `anima run` in `folder` with the fake Discord until it is ready; kill it at the end."""
+    """Run `anima run` in `folder` with the fake Discord until it is ready; kill it at the end.
+
+    Its database is of this version already. The sandbox's tests, and those of failed starts, begin with none.
+    """
+    await put_migrated_database(folder / "anima.db")
     settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=folder, env={**os.environ, **settings, **environment}

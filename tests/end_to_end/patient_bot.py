@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 
+from inference.startup.garbage import without_garbage_collection
+
 #: The variable with the seconds.
 TIMEOUT_VARIABLE = "ANIMA_TEST_TIMEOUT"
 
 
 def be_patient() -> None:
-    from bot.jobs.acknowledgement import acknowledgements  # not at the top: engines' processes import this file too
-
     if seconds := os.environ.get(TIMEOUT_VARIABLE):
+        with without_garbage_collection():  # as `anima run` imports
+            from bot.jobs.acknowledgement import acknowledgements  # not at the top: engines' processes import this too
+
         acknowledgements.DATABASE_TIMEOUT = float(seconds)
 
 

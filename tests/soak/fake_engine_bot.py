@@ -81,8 +81,10 @@ def load(*_: object, **__: object) -> TimedFakeEngine:
 if __name__ == "__main__":
     import inference.process  # not at the top: the engine's process imports this file too
     from bot.__main__ import main
+    from inference.startup import preparation
     from tests.end_to_end.patient_bot import be_patient
 
+    preparation.IMPORTS = "tests.soak.fake_imports"
     be_patient()
     inference.process.load_engine = load
     main(["run"])

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.database import Database
+from storage.migrations import newest, steps
 from storage.schema import metadata
 from tests.storage.requests import ALICE, UNLIMITED, accepted, an_image, an_imagine, delivered, running
 from tests.storage.rules import broken_rules
@@ -114,6 +115,16 @@ async def test_several_may_open_a_new_database_at_once(url):
     assert len(await opened[0].jobs.live_of(ALICE)) == 4
     for database in opened:
         await database.close()
+
+
+async def test_a_database_of_this_version_is_opened_without_alembic(url, monkeypatch):
+    await (await Database.open(url)).close()
+    monkeypatch.setattr(steps, "take_steps", lambda _: pytest.fail("there was nothing to do"))
+    await (await Database.open(url)).close()
+
+
+def test_the_newest_step_is_the_one_that_alembic_finds():
+    assert newest() == set(steps.all_steps().get_heads())
 
 
 async def test_a_database_of_a_newer_version_is_refused(url):
