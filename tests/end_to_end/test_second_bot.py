@@ -6,16 +6,14 @@ import sys
 from pathlib import Path
 
 from bot.sandbox import FakeDiscord
-from tests.end_to_end.bot_process import ROOT, TIMEOUT, bot_process, settings_for
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, ROOT, TIMEOUT, bot_process, settings_for
 
 
 async def test_a_second_bot_on_one_database_says_so_and_ends(tmp_path: Path) -> None:
-    async with FakeDiscord() as discord, FakeDiscord() as elsewhere, bot_process(discord, tmp_path):
+    async with FakeDiscord() as discord, FakeDiscord() as elsewhere, bot_process(discord, tmp_path, FAKE_ENGINE_BOT):
         second = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "bot",
-            "run",
+            *FAKE_ENGINE_BOT,
             cwd=tmp_path,
             env={**os.environ, **settings_for(elsewhere, tmp_path), "PYTHONPATH": str(ROOT)},
             stderr=asyncio.subprocess.PIPE,

@@ -16,7 +16,7 @@ import pytest
 
 from bot.ops.settings import Settings
 from bot.sandbox import FakeDiscord
-from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, ROOT, TIMEOUT, settings_for
 from tests.ports import closed_port
 
 if sys.platform != "win32":
@@ -34,6 +34,11 @@ async def failed_start(
 ) -> str:
     """The one line that `anima` prints before it ends."""
     return await last_line(*(sys.executable, "-m", "bot", *arguments), folder=folder, limit=limit, **environment)
+
+
+async def failed_run(folder: Path, **environment: str) -> str:
+    """The same of `anima run` where Discord, a port or the database is at fault: the engine is fake, and soon there."""
+    return await last_line(sys.executable, *FAKE_ENGINE_BOT, folder=folder, **environment)
 
 
 async def last_line(*command: str, folder: Path, limit: Callable[[], None] | None = None, **environment: str) -> str:
@@ -119,7 +124,7 @@ async def test_an_invalid_discord_address(tmp_path: Path, discord: FakeDiscord) 
 )
 async def test_a_gateway_that_refuses_the_bot(tmp_path: Path, discord: FakeDiscord, code: int, sentence: str) -> None:
     discord.gateway.refuses_identifying_with = code
-    assert (await failed_start(tmp_path, "run", **settings_for(discord, tmp_path))).startswith(sentence)
+    assert (await failed_run(tmp_path, **settings_for(discord, tmp_path))).startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +136,13 @@ async def test_a_gateway_that_refuses_the_bot(tmp_path: Path, discord: FakeDisco
 )
 async def test_commands_that_discord_refuses(tmp_path: Path, discord: FakeDiscord, code: int, sentence: str) -> None:
     discord.faults.answer("PUT", "/commands$", 400, {"message": "Refused.", "code": code})
-    assert (await failed_start(tmp_path, "run", **settings_for(discord, tmp_path))).startswith(sentence)
+    assert (await failed_run(tmp_path, **settings_for(discord, tmp_path))).startswith(sentence)
 
 
 async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = await failed_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
+        said = await failed_run(tmp_path, **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
     assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another port in .env")
 
 
@@ -172,7 +177,7 @@ READ_ONLY = Path("/proc/anima")
 
 async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": f"sqlite:///{READ_ONLY}/anima.db"}
-    said = await failed_start(tmp_path, "run", **environment)
+    said = await failed_run(tmp_path, **environment)
     assert said.startswith(f"The database {READ_ONLY}/anima.db cannot be written")
     assert "Allow this user to write in" in said
 
@@ -180,9 +185,7 @@ async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: 
 async def test_a_file_where_the_folder_of_the_database_should_be(tmp_path: Path, discord: FakeDiscord) -> None:
     (tmp_path / "data").touch()
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": "sqlite:///data/anima.db"}
-    assert (await failed_start(tmp_path, "run", **environment)).startswith(
-        "The database data/anima.db cannot be written"
-    )
+    assert (await failed_run(tmp_path, **environment)).startswith("The database data/anima.db cannot be written")
 
 
 async def test_a_sandbox_where_nothing_can_be_written() -> None:

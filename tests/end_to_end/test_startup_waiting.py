@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox import FakeDiscord
-from tests.end_to_end.bot_process import TIMEOUT, settings_for
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, TIMEOUT, settings_for
 from tests.end_to_end.test_startup_errors import OWN, ROOT
 from tests.ports import closed_port
 
@@ -63,7 +63,7 @@ class Start:
 @asynccontextmanager
 async def starting(folder: Path, **environment: str) -> AsyncIterator[Start]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "run"),
+        *(sys.executable, *FAKE_ENGINE_BOT),  # no engine gets to draw, so none needs PyTorch
         cwd=folder,
         env={**OWN, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json", **environment},
         stderr=PIPE,
