@@ -44,6 +44,7 @@ from inference.request import (
     Stage,
 )
 from inference.startup.environment import set_up_environment
+from inference.startup.garbage import without_garbage_collection
 from inference.startup.preparation import engine_context
 from inference.watchdog import DEFAULT_TIMEOUTS, SilenceTimer, Timeouts
 
@@ -258,8 +259,9 @@ def load_engine(
 
     needs_gpu: raise EngineFailed where `device` is "auto" and PyTorch's build cannot use the GPU that is there.
     """
-    from inference.devices import choose_device, gpu_without_build, unused_gpu
-    from inference.engine import Engine
+    with without_garbage_collection():
+        from inference.devices import choose_device, gpu_without_build, unused_gpu
+        from inference.engine import Engine
 
     if device == "auto" and needs_gpu:
         if fault := gpu_without_build():

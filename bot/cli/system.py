@@ -1,7 +1,9 @@
-"""Prepares the process before a command starts: certificates, output in any code page, how many files may be open."""
+"""Prepares the process: certificates, output in any code page, how many files may be open, and how it ends."""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import sys
 from contextlib import suppress
@@ -15,6 +17,9 @@ def prepare_process() -> None:
     if sys.platform in ("win32", "darwin"):
         use_system_certificates()
     allow_open_files()
+    # At the end Python looks for garbage once more: a third of a second where PyTorch is imported, for a memory that
+    # the system takes back anyway.
+    atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         escape_unencodable(stream)
 
