@@ -28,6 +28,9 @@ class StoredSettings:
     settings: Mapping[str, Any]
 
 
+NEVER_CHANGED = StoredSettings(0, {})
+
+
 @dataclass(frozen=True)
 class BlockedUser:
     user_id: int
@@ -82,6 +85,16 @@ class Servers:
     async def settings(self, guild_id: int) -> StoredSettings:
         async with self._transactions.reading() as connection:
             return await _settings(connection, guild_id)
+
+    async def settings_of(self, *guild_ids: int) -> tuple[StoredSettings, ...]:
+        """Those of several servers, in this order, as they were at one moment."""
+        which = servers.c.guild_id.in_(guild_ids)
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                select(servers.c.guild_id, servers.c.version, servers.c.settings).where(which)
+            )
+            found = {guild_id: StoredSettings(version, settings) for guild_id, version, settings in rows}
+        return tuple(found.get(guild_id, NEVER_CHANGED) for guild_id in guild_ids)
 
     async def change(
         self, guild_id: int, changes: Mapping[str, Any], *, by: int, seen: int | None = None
@@ -218,7 +231,7 @@ async def _settings(connection: AsyncConnection, guild_id: int) -> StoredSetting
         select(servers.c.version, servers.c.settings).where(servers.c.guild_id == guild_id)
     )
     row = found.first()
-    return StoredSettings(row.version, row.settings) if row else StoredSettings(0, {})
+    return StoredSettings(row.version, row.settings) if row else NEVER_CHANGED
 
 
 async def _block(connection: AsyncConnection, guild_id: int, user_id: int) -> BlockedUser | None:

@@ -238,11 +238,10 @@ def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
 
 async def load_server_settings(servers: Servers, guild_id: int | None) -> ServerSettings:
     """A server's settings; outside of servers the operator's, which are kept under `EVERYWHERE`."""
-    everywhere = (await servers.settings(EVERYWHERE)).settings
     if guild_id is None:
-        return outside_settings(everywhere)
-    stored = await servers.settings(guild_id)
-    return replace(ServerSettings.of(stored.settings), operator_pause=everywhere.get("operator_pause"))
+        return outside_settings((await servers.settings(EVERYWHERE)).settings)
+    everywhere, stored = await servers.settings_of(EVERYWHERE, guild_id)
+    return replace(ServerSettings.of(stored.settings), operator_pause=everywhere.settings.get("operator_pause"))
 
 
 def outside_settings(document: Mapping[str, Any]) -> ServerSettings:

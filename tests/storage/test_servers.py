@@ -31,6 +31,15 @@ async def test_a_change_leaves_other_keys_alone_and_is_logged_by_key(database, c
     assert log[0].at == clock.now
 
 
+async def test_settings_of_several_servers_come_in_the_order_asked_for(database):
+    here = await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
+    everywhere = await database.servers.change(EVERYWHERE, {"paused": True}, by=ADMIN)
+    unchanged = StoredSettings(0, {})
+    assert await database.servers.settings_of(GUILD, GUILD + 1, EVERYWHERE) == (here, unchanged, everywhere)
+    changed = await database.servers.change(GUILD, {"steps": 31}, by=ADMIN)
+    assert await database.servers.settings_of(EVERYWHERE, GUILD) == (everywhere, changed)
+
+
 async def test_a_change_to_the_same_is_none(database):
     first = await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
     assert await database.servers.change(GUILD, {"steps": 30, "cfg": None}, by=ADMIN) == first
