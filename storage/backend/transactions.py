@@ -91,6 +91,7 @@ class Transactions:
     ) -> None:
         """`with_tokens`: not for migrations, before which there may be no table for them."""
         self._engine = engine
+        self._for_writing = engine.execution_options(begin="BEGIN IMMEDIATE")
         self._timeouts = timeouts or DatabaseTimeouts()
         self._with_tokens = with_tokens
         self.on_sqlite = engine.dialect.name == "sqlite"
@@ -115,8 +116,7 @@ class Transactions:
         is `urgent` goes before others of this process that wait.
         """
         with _explained():
-            engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-            async with self._write_turn(urgent), self._connected(engine) as connection:
+            async with self._write_turn(urgent), self._connected(self._for_writing) as connection:
                 await connection.begin()
                 token = None if self.on_sqlite else await self._begin(connection, alone_with)
                 yield connection
@@ -131,7 +131,12 @@ class Transactions:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits `work` in a task of its own, which continues when the caller is cancelled."""
+        """Awaits `work` in a task of its own, which continues when the caller is cancelled.
+
+        Within such a task it needs no second one.
+        """
+        if asyncio.current_task() in self._unfinished:
+            return await work
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
