@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.commands_once import translate_and_check_once
 from tests.postgresql_server import PostgresqlServer, emptied, missing
 from tests.postgresql_server import postgresql_server as running_server
 from tests.stuck_tests import StuckTestWatch
@@ -45,6 +46,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StuckTestWatch())
     translate_once()
+    translate_and_check_once()
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,4 @@
-"""Has SQLAlchemy translate each statement once for all SQLite databases of a process, not once for each of them.
+"""Has SQLAlchemy translate each statement once for all databases of a kind in a process, not once for each of them.
 
 It keeps translations by dialect, of which each engine has an own one that equals all others. A bot opens one database
 and translates once; tests open thousands.
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import util
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from storage.backend import sqlite
+from storage.backend import postgresql, sqlite
 
 #: More than the project has statements.
 KEPT = 2000
@@ -37,7 +37,7 @@ _translations = _Translations(KEPT)
 
 def translate_once() -> None:
     """For the rest of the process."""
-    sqlite.create_async_engine = _engine  # type: ignore[attr-defined]
+    sqlite.create_async_engine = postgresql.create_async_engine = _engine  # type: ignore[attr-defined]
 
 
 def _engine(*args: Any, **kwargs: Any) -> AsyncEngine:

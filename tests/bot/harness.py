@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -61,7 +62,7 @@ class Stage:
     async def start(self) -> None:
         if self.url is None:
             self.url = await new_database(self._file)
-        settings = Settings(_env_file=None, database_url=self.url, anima_models=self.models, **self.settings)
+        settings = _settings(self.settings).model_copy(update={"database_url": self.url, "anima_models": self.models})
         self.database = await Database.open(self.url, timeouts=settings.database_timeouts)
         self.client = build_client(settings, self.database, {"fake": self.engine, **self.more_engines}, TAGS)
         self.client._connection.guild_ready_timeout = 0.01
@@ -190,6 +191,18 @@ def press_forged(
     return InteractionHandle(sent, discord)
 
 
+_read_settings: dict[str, Settings] = {}
+
+
+def _settings(chosen: dict[str, Any]) -> Settings:
+    """Read once for the same choices and environment: to look for each setting takes a tenth of a bot's start."""
+    environment = {name: os.environ[name] for name in os.environ if name.lower() in Settings.model_fields}
+    key = repr((sorted(chosen.items()), sorted(environment.items())))
+    if key not in _read_settings:
+        _read_settings[key] = Settings(_env_file=None, **chosen)
+    return _read_settings[key]
+
+
 def interaction_tasks() -> list[asyncio.Task[Any]]:
     """The tasks of discord.py that answer interactions; closing the client does not wait for them."""
     names = ("CommandTree-invoker", "discord-ui-")
@@ -205,9 +218,10 @@ def wait_longer(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
     """Call `condition` until it returns something true, and return that: soon at first, then less and less often.
 
-    Most conditions are questions to the database, each of which takes the bot's own time.
+    Most conditions are questions to the database, each of which takes the bot's own time: an image is there after
+    some 50 ms.
     """
-    pause = 0.01
+    pause = 0.03
     async with asyncio.timeout(TIMEOUT):
         while not (found := await condition()):
             await asyncio.sleep(pause)
