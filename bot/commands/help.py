@@ -44,18 +44,18 @@ PAGES: Mapping[str, HelpPage] = {
     "buttons": HelpPage(
         N_("Buttons"),
         N_(
-            "Everybody who sees a picture can use its buttons. What you draw with them is yours and costs "
-            "your own credits.\n"
+            "Everybody who sees a picture can use its buttons. What you draw with them is yours and costs your own "
+            "credits.\n"
             "**Re-roll**: the same with a new seed\n"
             "**Upscale**: larger, with more detail\n"
             "**Vary**, **Vary (strong)**, **Vary (subtle)**: similar pictures\n"
             "**U1** to **U4** upscale one of several pictures, **V1** to **V4** vary one, 🎲 re-rolls them all.\n"
             "**Edit…**: change the prompt and the settings, then draw again\n"
             "**More…**: everything else, also for one of several pictures; only you see it\n"
-            "**Redraw part…**: choose cells of a grid over the picture; only these are drawn again. For "
-            "another background, choose every cell that shows some of it and a denoise of about {background_denoise}, "
+            "**Redraw part…**: choose cells of a grid over the picture; only these are drawn again. To change the "
+            "background, choose every cell that shows some of it and a denoise of about {background_denoise}, "
             "which keeps the shapes\n"
-            "**Extend…**: draw what is around the picture: **Zoom out 1.5x**, **Zoom out 2x**, or one side more\n"
+            "**Extend…**: draw what is around the picture: **Zoom out 1.5x**, **Zoom out 2x**, or more on one side\n"
             "**Redraw the transparent part**: offered if the picture you start from has one\n"
             "**Info**: the whole prompt, all settings, and what was made from it\n"
             "**Share**: posts the picture in the server's gallery; **Share the comparison** does so too\n"
@@ -122,12 +122,12 @@ PAGES: Mapping[str, HelpPage] = {
     "models": HelpPage(
         N_("Models"),
         N_(
-            "`model` chooses which model draws. Its list says what each one is, which is your default and which are "
-            "loaded; with the others you wait a little longer.\n"
+            "`model` chooses which model draws. Its list shows what each one is, which is your default and which "
+            "are loaded; the others take a little longer.\n"
             "A model brings its own size, steps, CFG, sampler and quality tags, unless you or the server have set "
             "them.\n"
-            "A picture keeps its model when you re-roll, vary, upscale or edit it. `/anima compare` shows models side "
-            "by side."
+            "A picture keeps its model when you re-roll, vary, upscale or edit it. `/anima compare` shows models "
+            "side by side."
         ),
     ),
     "commands": HelpPage(

@@ -30,23 +30,23 @@ STORED_DATA = N_(
     "upscaled; which pictures you reported, and which were shared in a server's gallery. Finished pictures are stored "
     "by Discord, in its messages."
 )
-KEPT_UNTIL_ERASED = N_("It is stored until you erase it.")
+KEPT_UNTIL_ERASED = N_("I store it until you erase it.")
 PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")
 PICTURES_KEPT = N_("Pictures leave your history after {days}. Their messages stay in Discord.")
 SEEN_BY_MODERATORS = N_(
-    "Moderators of a server with a log channel see there what happened to your requests in it: refused prompts with "
-    "their words (private ones too), failed jobs, reports, deletions and blocks."
+    "If a server has a log channel, its moderators can see there what happened to your requests in that server: "
+    "refused prompts with their words (private ones too), failed jobs, reports, deletions and blocks."
 )
 NOT_SHARED = N_("Only you can see this message. Otherwise your data is not shared with anyone.")
 
 QUESTION = N_(
     "### Erase everything?\n"
-    "Your history, defaults and presets are erased at once, and your queued jobs are cancelled. This "
-    "can't be undone.\n"
-    "Two things stay for a while, so that nobody can get around limits by erasing: a block, until it is "
-    "lifted, and how many credits you used in the last 24 hours (not what you drew).\n"
-    "Your pictures are removed from servers' galleries. They are also in Discord's messages. I can delete those that I "
-    "can still reach too, about one per second."
+    "Your history, defaults and presets are erased at once, and your queued jobs are cancelled. This can't be "
+    "undone.\n"
+    "Two things stay for a while, so that nobody can get around limits by erasing: a block, until it is lifted, "
+    "and how many credits you used in the last 24 hours (not what you drew).\n"
+    "Your pictures are removed from servers' galleries, but they are also in Discord's messages. I can delete the "
+    "messages that I can still reach, too, about one per second."
 )
 
 DRAWN_FROM = N_("These are the pictures you used as a source. Each file is named after the first job that used it.")

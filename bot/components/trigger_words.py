@@ -10,7 +10,7 @@ from bot.messages.replies import reply_privately
 from bot.messages.trigger_words import missing_trigger_words
 from bot.text.translation import N_, say
 
-NONE_MISSING = N_("There are no trigger words to add any more.")
+NONE_MISSING = N_("There are no more trigger words to add.")
 
 
 class AddTriggerWords(JobComponent, template=TRIGGER_WORDS_TEMPLATE):

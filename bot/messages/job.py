@@ -42,7 +42,7 @@ JUDGED_UNFIT = N_("The finished picture isn't allowed in this channel, so it isn
 TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when compressed. Try a smaller size.")
 MODEL_REMOVED = N_("The model for this was removed before it was drawn. Please choose another one and try again.")
 LORA_REMOVED = N_("A LoRA for this was removed before it was drawn. Please choose another one and try again.")
-NOTHING_REDRAWN = N_("With this mask nothing would be redrawn. Make its white parts wider, or its grey parts lighter.")
+NOTHING_REDRAWN = N_("This mask would redraw nothing. Make its white parts wider, or its grey parts lighter.")
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP with the same settings inside.")
@@ -51,7 +51,7 @@ DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the mom
 DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this server.")
 DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywhere at the moment.")
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
-NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
+NOT_IN_THIS_SERVER = N_("This bot only works in servers that its operator has chosen, and this isn't one of them.")
 WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
 _ENGINE_REASONS = (
     NOTHING_CAME,
@@ -75,13 +75,14 @@ KNOWN_REASONS = {
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,
     "The picture is too large for Discord, even made smaller. Please ask for a smaller size.": TOO_LARGE_FOR_DISCORD,
     "Discord did not take the picture. Please try again.": DISCORD_REFUSED,
+    "This bot is only for the servers that its operator has chosen, and this one isn't among them.": NOT_IN_THIS_SERVER,
 }
 GOES_ON = N_("I'm restarting. Your job will resume automatically")
 NOT_CHARGED = N_("You were not charged.")
 SENT_IN_PRIVATE = N_("I sent the picture as a private message.")
 COMES_IN_PRIVATE = N_(
-    "Discord lets me update this message for 15 minutes only. After that, the picture comes as a private message, so "
-    "please allow private messages from me."
+    "Discord lets me update this message only for 15 minutes. After that, the picture comes as a private message, "
+    "so please allow private messages from me."
 )
 
 
@@ -253,7 +254,8 @@ STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
 def transparency_offer(job: Job) -> StaticLayout:
     """Says what became of the transparent parts of an uploaded image, and offers to redraw them."""
     words = say(
-        "Your picture is transparent in places. I put it on a white background. This draws something there instead:"
+        "Your picture has transparent parts, so I put it on a white background. To draw something there "
+        "instead, press the button:"
     )
     return StaticLayout(ui.TextDisplay(words), ui.ActionRow(image_button("redraw-transparent", job.id)))
 
@@ -322,7 +324,7 @@ def no_credits(*, in_server: bool) -> str:
     """For users with a limit of 0."""
     if in_server:
         return say("You have no credits in this server. Ask a server admin.")
-    return say("DMs are off: the bot's operator switched off drawing in private messages. Use me in a server.")
+    return say("The bot's operator switched off drawing in private messages. Use me in a server.")
 
 
 def file_name(job_id: int, index: int) -> str:

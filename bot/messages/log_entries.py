@@ -23,7 +23,7 @@ HIDING = "||"
 #: Characters of a refusal's forbidden words.
 MAX_NAMED = 10
 
-WORDS_BLOCKED = N_("Discord's filters don't let me show here what was typed.")
+WORDS_BLOCKED = N_("Discord's filters don't let me show what was typed.")
 
 #: The refusal reasons that are logged for moderators; the others are about limits and access.
 CONTENT: Mapping[RefusalReason, str] = {
@@ -75,7 +75,7 @@ def ended(job: Job) -> LogEntry | None:
     person, channel = f"<@{job.user_id}>", f"<#{job.channel_id}>"
 
     def failed() -> str:
-        said = say("**Failed**: a job of {person} in {channel}.", person=person, channel=channel)
+        said = say("**Failed**: a job by {person} in {channel}.", person=person, channel=channel)
         reason = job.reason or ""
         if reason in KNOWN_REASONS:
             return f"{said} {say(KNOWN_REASONS[reason])}"
@@ -87,7 +87,7 @@ def ended(job: Job) -> LogEntry | None:
 
     def taken_away() -> str:
         return say(
-            "**Deleted**: the message of a job of {person} in {channel}. The job was cancelled.",
+            "**Deleted**: the message of a job by {person} in {channel}. The job was cancelled.",
             person=person,
             channel=channel,
         )
@@ -116,7 +116,7 @@ def unshared(share: Share, *, by: int) -> LogEntry:
 
 def cancelled(job: Job, *, by: int) -> LogEntry:
     values = {"moderator": f"<@{by}>", "person": f"<@{job.user_id}>", "channel": f"<#{job.channel_id}>"}
-    return LogEntry(lambda: say("**Cancelled** by {moderator}: a job of {person} in {channel}.", **values))
+    return LogEntry(lambda: say("**Cancelled** by {moderator}: a job by {person} in {channel}.", **values))
 
 
 def blocked(user_id: int, *, by: int, reason: str = "") -> LogEntry:

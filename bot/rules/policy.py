@@ -169,7 +169,7 @@ SENTENCES: Mapping[RefusalReason, str] = {
     RefusalReason.COUNT: N_("{count} pictures at once is too many. The limit here is {limit}."),
     RefusalReason.MODEL: N_("The model “{name}” can't be used here. Choose another one with `model`: {models}."),
     RefusalReason.NO_MODEL: N_(
-        "None of the models that may be used here is available any more. Please ask a server admin to choose others."
+        "None of the models that may be used here is still available. Please ask a server admin to choose others."
     ),
     RefusalReason.COMPARING: N_("Comparing is switched off here. Draw single pictures with `/anima imagine`."),
     RefusalReason.CFG_SCALE: N_(

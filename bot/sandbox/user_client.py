@@ -211,11 +211,9 @@ class UserClient:
         if self._messages.get(message.id) is None:
             raise message_deleted()
         if message.visible_to is not None and message.visible_to != user:
-            raise ClientRefused("Only {user} sees that message.", user=message.visible_to.username)
+            raise ClientRefused("Only {user} can see that message.", user=message.visible_to.username)
         if not self._world.permissions(user, message.channel) & Permissions.VIEW_CHANNEL:
-            raise ClientRefused(
-                "{user} does not see {channel}.", user=user.username, channel=self._title(message.channel)
-            )
+            raise ClientRefused("{user} can't see {channel}.", user=user.username, channel=self._title(message.channel))
 
     def _title(self, channel: Channel) -> str:
         return f"#{channel.name}" if channel.name else f"@{self._world.bot.username}"
@@ -243,7 +241,7 @@ class UserClient:
         allowed = world.permissions(user, channel)
         where = self._title(channel)
         if not allowed & Permissions.VIEW_CHANNEL:
-            return ClientRefused("{user} does not see {channel}.", user=who, channel=where)
+            return ClientRefused("{user} can't see {channel}.", user=who, channel=where)
         if channel.guild is not None and not allowed & Permissions.USE_APPLICATION_COMMANDS:
             return ClientRefused("{user} may not use commands in {channel}.", user=who, channel=where)
         needed = command.get("default_member_permissions")
@@ -267,7 +265,7 @@ class UserClient:
         if contexts is None:
             contexts = [0, 1, 2] if command.get("dm_permission", True) else [0]
         if context_of(channel) not in contexts:
-            return ClientRefused("The command '{command}' is not offered in {channel}.", command=name, channel=where)
+            return ClientRefused("The command '{command}' isn't available in {channel}.", command=name, channel=where)
         if command.get("nsfw") and not (channel.parent or channel).nsfw:
             return ClientRefused("The command '{command}' is for age-restricted channels only.", command=name)
         return None

@@ -69,7 +69,7 @@ class ModelSources:
             return self.default
         if known is None and (several := models_called(name, {*paths, self.default.name})):
             raise InvalidRequest(
-                f"model: {name!r} could be several diffusion models in {self._models}: {', '.join(sorted(several))}. "
+                f"model: {name!r} matches several diffusion models in {self._models}: {', '.join(sorted(several))}. "
                 "Write the whole name of one, with its folder."
             )
         if known is None:

@@ -14,9 +14,9 @@ from bot.rules.policy import ChannelContext, may_be_explicit
 from bot.text.translation import N_, say
 
 ABOUT = N_(
-    "Members can post pictures that they asked for there with *Share*. Moderators can post anybody's, except private "
-    "ones. Each picture is posted once, with the name of the person who asked for it, who can also remove it. The "
-    "rules of that channel apply: its age restriction, the blocked words and the classifier."
+    "With *Share*, members can post their own pictures there. Moderators can post anybody's pictures, except "
+    "private ones. Each picture is posted once, with the name of the person who asked for it. That person can also "
+    "remove it. The rules of that channel apply: its age restriction, the blocked words and the classifier."
 )
 NO_GALLERY = N_("No gallery is set, so nothing can be shared.")
 IS_GONE = N_("The gallery's channel is gone, so nothing can be shared. Choose another one.")

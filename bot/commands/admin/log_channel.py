@@ -23,15 +23,15 @@ TYPES = (
 )
 
 ABOUT = N_(
-    "Refused prompts, deletions by moderators, blocks, members' reports and failed jobs are posted there, in this "
-    "server's language. Words that people typed are behind a spoiler, those of private requests too. Pictures are "
-    "never posted. Choose a channel that only moderators can read."
+    "I post refused prompts, deletions by moderators, blocks, members' reports and failed jobs there, in this "
+    "server's language. Words that people typed are behind a spoiler, including those of private requests. I never "
+    "post pictures there. Choose a channel that only moderators can read."
 )
 NO_LOG_CHANNEL = N_("No log channel is set. *Anima: report* tells members to ask a moderator.")
 NOT_A_LOG_CHANNEL = N_("I can't use that channel. Choose a text channel or a thread of this server that I can see.")
 CANNOT_POST = N_("I can't post in {channel}. Give me **View Channel** and **Send Messages** there.")
 IS_GONE = N_("The log channel is gone, so nothing is logged. Choose another one.")
-WAS_REFUSED = N_("Discord refused my last message in {channel}. Check what I may do there.")
+WAS_REFUSED = N_("Discord refused my last message in {channel}. Check my permissions there.")
 IS_PUBLIC = N_("Everyone in this server can read {channel}.")
 
 

@@ -22,13 +22,13 @@ AS_OPERATOR = "-"
 MAX_MODELS_LISTED = 40
 
 ABOUT = N_(
-    "Which diffusion models members may use, and which one draws unless they choose another. Each model brings its own "
-    "size, steps, CFG, sampler, prefix and negative prompt, unless you have set them under *Defaults*."
+    "Which diffusion models members may use, and which one draws by default. Each model brings its own size, "
+    "steps, CFG, sampler, prefix and negative prompt, unless you have set them under *Defaults*."
 )
 NOT_KNOWN = N_("The models aren't known at the moment. Open this page again in a minute.")
 ONLY_ONE = N_("There is only one model here, so there is nothing to choose.")
-GONE = N_("Not available any more: {names}")
-NONE_LEFT = N_("None of the models that members may use is available any more, so nobody can draw here.")
+GONE = N_("No longer available: {names}")
+NONE_LEFT = N_("None of the models that members may use is still available, so nobody can draw here.")
 DEFAULT_NOT_OFFERED = N_("The default model is not one that members may use, so another one is used.")
 
 

@@ -111,7 +111,7 @@ async def undo(interaction: AnimaInteraction, version: int | None) -> str:
     changed = await context.database.servers.change(
         context.guild_id, changes, by=interaction.user.id, seen=context.version
     )
-    return say(CHANGED_NOTHING_SAVED) if changed is None else say("The settings are as they were before.")
+    return say(CHANGED_NOTHING_SAVED) if changed is None else say("The previous settings are back.")
 
 
 #: The groups of settings that a suggestion changes.

@@ -230,7 +230,7 @@ def of_entry(entry: AuditEntry) -> str:
         case "delete":
             said = say("{who} deleted a picture by {whom}", who=who, whom=whom)
         case "cancel":
-            said = say("{who} cancelled a job of {whom}", who=who, whom=whom)
+            said = say("{who} cancelled a job by {whom}", who=who, whom=whom)
         case "unshare":
             said = say("{who} removed a picture by {whom} from the gallery", who=who, whom=whom)
         case "gallery_channel_id" if isinstance(entry.after, int):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bot.client import AnimaClient
 
 NO_IMAGE = N_("`denoise` does nothing without a picture in the `image` option.")
-NO_IMAGE_FOR_MASK = N_("`mask` needs a picture in the `image` option: it says which part of that to redraw.")
+NO_IMAGE_FOR_MASK = N_("`mask` marks the part of a picture to redraw, so it needs a picture in the `image` option.")
 NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima preferences`.")
 
 

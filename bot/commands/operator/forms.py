@@ -150,7 +150,7 @@ FORMS: Mapping[str, OperatorFormSpec] = {
     "pause": OperatorFormSpec(
         N_("Pause everything"),
         "overview",
-        {"reason": TextField(N_("Reason (shown to people)"), MAX_REASON_LENGTH)},
+        {"reason": TextField(N_("Reason (users can see it)"), MAX_REASON_LENGTH)},
         ("reason",),
         _pause,
     ),

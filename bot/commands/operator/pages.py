@@ -134,7 +134,7 @@ async def _private(client: AnimaClient, begin: int) -> Items:
     words = say(", ").join(settings.safety.blocked_words)
     lines = [
         f"### {say('Private messages')}",
-        say("These rules apply in private messages, and wherever only the person has installed the bot."),
+        say("These rules apply in private messages, and in servers where only the person installed the bot."),
         _credits(settings),
         say("Only safe pictures.")
         if settings.safety.always_safe
@@ -159,7 +159,7 @@ async def _announce(client: AnimaClient, begin: int) -> Items:
     draft = stored.settings.get(DRAFT)
     lines = [
         f"### {say('Announce')}",
-        say("A message to every server, in its log channel or else its system messages channel."),
+        say("A message to every server: in its log channel or, if it has none, in its system messages channel."),
     ]
     if draft is None:
         return [text(lines), ui.ActionRow(_button("form-announce", say("Write a message")))]

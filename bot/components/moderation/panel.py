@@ -24,7 +24,7 @@ NOT_A_MODERATOR = N_("You need the **Manage Messages** permission in that channe
 NOT_A_SERVERS_MODERATOR = N_(
     "To block or unblock people you need the **Manage Messages** permission in the whole server."
 )
-NOTHING_TO_MODERATE = N_("There is nothing to moderate in that message: it is not a picture or a queued job of mine.")
+NOTHING_TO_MODERATE = N_("There is nothing to moderate in that message: it isn't one of my pictures or queued jobs.")
 REMOVE_IT = N_("The original of this picture is private. Press **Remove…** to take it out of the gallery.")
 NOT_YOURSELF = N_("You can't block yourself.")
 
@@ -79,7 +79,7 @@ async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str 
     """A job's user, and buttons for what can be done about it."""
     values = {"person": f"<@{job.user_id}>", "url": job_url(interaction.client, job) or ""}
     about = (
-        say("[A queued job]({url}) of {person}", **values)
+        say("[A queued job]({url}) by {person}", **values)
         if job.state in LIVE
         else say("[A picture]({url}) by {person}", **values)
     )

@@ -28,7 +28,7 @@ MAX_REASON_LENGTH = 400
 MAX_REPORTS = 5
 REPORT_PERIOD = timedelta(hours=1)
 
-NOTHING_TO_REPORT = N_("There is nothing to report in that message: it is not a picture or a queued job of mine.")
+NOTHING_TO_REPORT = N_("There is nothing to report in that message: it isn't one of my pictures or queued jobs.")
 YOUR_OWN = N_("That is your own picture. You can remove it with **Delete**.")
 NO_LOG_CHANNEL = N_(
     "This server has no log channel, so I can't pass reports on. Please tell the server's moderators yourself."
@@ -59,7 +59,7 @@ class ReportModal(Modal):
             required=False,
             max_length=MAX_REASON_LENGTH,
         )
-        about = say("Optional. The server's moderators see it, and who reported.")
+        about = say("Optional. The server's moderators can see it and your name.")
         return cls(say("Report a picture"), [ui.Label(text=say("What is wrong?"), description=about, component=reason)])
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:

@@ -26,7 +26,7 @@ from bot.messages.buttons import action_row, image_template
 from bot.messages.layout import StaticLayout
 from bot.text.translation import N_, say
 
-NO_ROOM = N_("There is no room for that within this server's size limits.")
+NO_ROOM = N_("That would be larger than this server allows.")
 MADE_SMALLER = N_("Your picture is made smaller ({width}x{height}) so that the larger canvas fits.")
 
 
@@ -39,7 +39,7 @@ class Extend(JobComponent, template=image_template("extend")):
         if image is None or image.spec.comparison is not None:
             view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         else:
-            words = say("Draw what is around the picture. It stays as it is, except for a narrow seam.")
+            words = say("Draw what is around the picture. The picture itself stays as it is, except for a narrow seam.")
             view = StaticLayout(small_picture(interaction, image, f"**{say('Extend')}**\n{words}"))
             for row in (("zoom-out", "zoom-out-far"), ("pan-left", "pan-right", "pan-up", "pan-down")):
                 view.add_item(action_row(row, image.job.id, image.index))

@@ -68,7 +68,7 @@ TOO_LARGE = N_(
     "upscale the result."
 )
 BACKGROUND_HINT = N_(
-    "For a background, choose every cell that shows some of it. A denoise of about {share} keeps the shapes."
+    "To change the background, choose every cell that shows some of it. A denoise of about {share} keeps the shapes."
 )
 NO_TRANSPARENCY = N_("The transparent parts of that picture are no longer saved.")
 

@@ -60,7 +60,7 @@ class Unshare(Component, template=UNSHARE_TEMPLATE):
         elif self.for_good:
             view = StaticLayout(ui.TextDisplay(await _remove(interaction, share)))
         else:
-            question = ui.TextDisplay[Any](say("Remove this picture from the gallery? It stays where it was made."))
+            question = ui.TextDisplay[Any](say("Remove this picture from the gallery? The original picture stays."))
             view = StaticLayout(question, ui.ActionRow(confirm_unshare_button(share.id)))
         await interaction.edit_original_response(view=view)
 

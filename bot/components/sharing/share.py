@@ -27,8 +27,8 @@ NOT_YOURS_TO_SHARE = N_("Only the person who asked for this picture or a moderat
 NO_GALLERY_OUTSIDE = N_("Only pictures made in a server can be shared, in that server's gallery.")
 CANNOT_FETCH = N_("I can't open the picture's message, so I can't share it.")
 IS_PRIVATE = N_(
-    "Only you can see this picture. In the gallery, everyone who can read it will see the picture, its prompt and your "
-    "name."
+    "Only you can see this picture now. In the gallery, everyone who can read that channel will see the picture, "
+    "its prompt and your name."
 )
 SHARED = N_("Shared in the gallery: {link}")
 ALREADY_SHARED = N_("This picture is already in the gallery: {link}")

@@ -24,10 +24,10 @@ MAX_SUGGESTIONS = 3
 NO_SUCH_LORA = N_("There is no LoRA called “{name}”. There are: {names}.")
 CLOSE_LORAS = N_("There is no LoRA called “{name}”. Did you mean {names}?")
 NO_LORAS = N_("There is no LoRA called “{name}”. There are no LoRAs here yet.")
-AMBIGUOUS = N_("“{name}” could be several LoRAs: {names}. Write the whole name.")
+AMBIGUOUS = N_("“{name}” matches several LoRAs: {names}. Write the whole name.")
 NO_STRENGTH = N_("I don't understand the strength in “{typed}”. Write a number after the colon, such as {example}.")
 STRENGTH_RANGE = N_("The strength of “{name}” is {strength}, but must be from -{most} to {most}.")
-TOO_MANY_LORAS = N_("{count} LoRAs are too many. One picture can have up to {most}, those in the prompt included.")
+TOO_MANY_LORAS = N_("{count} LoRAs are too many. One picture can have up to {most}, including those in the prompt.")
 
 
 class LoraNames:

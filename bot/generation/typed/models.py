@@ -15,7 +15,7 @@ ABOUT_SEPARATOR = " — "
 MAX_NAMES_LISTED = 10
 
 NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
-SEVERAL_MODELS = N_("“{name}” could be several models: {names}. Write the whole name of one, with its folder.")
+SEVERAL_MODELS = N_("“{name}” matches several models: {names}. Write the whole name of one, with its folder.")
 ONLY_MODEL = N_("There is no model called “{name}”. The only one here is {names}.")
 
 

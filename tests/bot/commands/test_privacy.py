@@ -256,7 +256,7 @@ async def test_where_discord_takes_few_messages_a_copy_says_that_sources_are_mis
 
 
 async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
-    assert "It is stored until you erase it." in (await stage.answer("privacy")).text
+    assert "I store it until you erase it." in (await stage.answer("privacy")).text
     stage.client.retention.prompts_kept = timedelta(days=1)
     told = (await stage.answer("privacy")).text
     assert "Prompts and settings are deleted after 1 day." in told and "leave your history" not in told

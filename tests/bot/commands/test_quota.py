@@ -14,7 +14,7 @@ from storage.quotas import Charge, Usage
 from storage.schema import JobState
 from tests.bot.harness import Stage
 
-NO_CREDITS_IN_PRIVATE = "DMs are off: the bot's operator switched off drawing in private messages. Use me in a server."
+NO_CREDITS_IN_PRIVATE = "The bot's operator switched off drawing in private messages. Use me in a server."
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -67,7 +67,7 @@ async def test_a_button_whose_lora_is_gone_says_so(stage: Stage) -> None:
     add_lora(stage)
     told = await (await stage.slash("imagine", prompt="1girl", lora="ink")).followup()
     (stage.models / "loras" / "ink.safetensors").unlink()
-    assert "no trigger words to add" in (await (await stage.press(told, "Add trigger words")).followup()).text
+    assert "no more trigger words to add" in (await (await stage.press(told, "Add trigger words")).followup()).text
 
 
 async def test_info_shows_those_of_the_loras_of_an_image(stage: Stage) -> None:

@@ -45,6 +45,10 @@ def test_whatever_is_made_from_an_image_is_named_in_its_message_in_lists_and_in_
             messages.TOO_LARGE_FOR_DISCORD,
         ),
         ("Discord did not take the picture. Please try again.", messages.DISCORD_REFUSED),
+        (
+            "This bot is only for the servers that its operator has chosen, and this one isn't among them.",
+            messages.NOT_IN_THIS_SERVER,
+        ),
     ],
 )
 def test_a_reason_that_an_earlier_release_stored_is_shown_as_this_one_puts_it(stored: str, shown: str) -> None:

@@ -168,7 +168,7 @@ def test_an_unusable_model_is_explained_and_the_engine_continues(
 
 def test_a_name_that_two_files_have_is_answered_with_both(engine: Engine, models: Path) -> None:
     paths = [write_other(models, f"{folder}/same") for folder in ("one", "two")]
-    with pytest.raises(InvalidRequest, match=r"could be several .*: one/same, two/same\. Write the whole name"):
+    with pytest.raises(InvalidRequest, match=r"matches several .*: one/same, two/same\. Write the whole name"):
         engine.native_of("same.safetensors")
     assert engine.native_of("two/same").variant == "base"
     for path in paths:

@@ -73,7 +73,7 @@ async def test_removed_models_are_named_and_having_none_left_is_a_warning(panel:
     await panel.choose("offered-models", TURBO)
     (models / f"{TURBO}.safetensors").unlink()
     await panel.turn_to("models")
-    assert f"Not available any more: {TURBO}" in panel.text and NONE_LEFT in panel.text
+    assert f"No longer available: {TURBO}" in panel.text and NONE_LEFT in panel.text
     await panel.choose("offered-models", BASE)
     assert await panel.settings() == ServerSettings(access=Access(models=(BASE,)))
 

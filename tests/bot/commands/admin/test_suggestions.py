@@ -62,7 +62,7 @@ async def test_a_suggestion_is_previewed_applied_and_undone(panel: AdminPanel) -
     assert await panel.settings() == SUGGESTIONS["large"].applied_to(before)
     assert {entry.what for entry in await panel.log() if entry.actor_id == panel.user.id} == {"limits", "quota"}
     await panel.press("Undo")
-    assert "as they were before" in panel.text
+    assert "The previous settings are back" in panel.text
     assert await panel.settings() == before
 
 

@@ -368,7 +368,7 @@ async def test_extending_keeps_within_the_servers_limits(stage: Stage) -> None:
     ways = await (await stage.press_more(message, "Extend…")).response()
     await stage.delivered(await stage.press(ways, "Zoom out 1.5x"))
     assert stage.engine.requests[-1].width <= 80
-    await told(stage, await stage.press(ways, "Left"), "no room")
+    await told(stage, await stage.press(ways, "Left"), "larger than this server allows")
 
 
 def png(image: Image.Image) -> Upload:
@@ -411,7 +411,7 @@ async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(
         ({"mask": png(Image.new("L", (64, 64), 255))}, "needs a picture"),
         ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 64)))}, "completely black"),
         ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 32), 255))}, "same shape"),
-        ({"image": png(half_transparent()), "mask": png(a_line(64))}, "nothing would be redrawn"),
+        ({"image": png(half_transparent()), "mask": png(a_line(64))}, "This mask would redraw nothing"),
         ({"image": png(half_transparent()), "mask": Upload("mask.png", b"no image")}, "can't read that file"),
     ],
 )

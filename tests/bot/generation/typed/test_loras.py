@@ -68,7 +68,7 @@ def test_an_unknown_name_suggests_similar_ones() -> None:
 
 
 def test_an_ambiguous_name_lists_the_candidates() -> None:
-    assert "could be several LoRAs: old/line, new/line" in refusal("line:0.5")
+    assert "matches several LoRAs: old/line, new/line" in refusal("line:0.5")
     assert parse_lora("old/line:0.5", HERE) == ("old/line", 0.5)
 
 

@@ -54,7 +54,7 @@ def test_an_ambiguous_model_name_lists_the_candidates_and_how_to_choose(typed: s
     models = MODELS | {"yours/Portraits": ModelFacts("yours/Portraits", TURBO, None)}
     with pytest.raises(InvalidOption) as error:
         parse_model(typed, models)
-    assert str(error.value).endswith(f"could be several models: {names}. Write the whole name of one, with its folder.")
+    assert str(error.value).endswith(f"matches several models: {names}. Write the whole name of one, with its folder.")
     assert parse_model("Yours\\portraits", models) == "yours/Portraits"
 
 
