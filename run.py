@@ -81,7 +81,7 @@ def why_not_this_python() -> str | None:
     if sysconfig.get_platform() == "win-arm64":
         return f"PyTorch has no packages for Python on ARM, and {this}. Install the one for x86-64 from python.org."
     if sys.platform == "darwin" and platform.machine() != "arm64":
-        return f"PyTorch has no packages for Macs with Intel's processors, or for a Python made for them; {this}."
+        return f"PyTorch has no packages for Macs with Intel processors, or for a Python built for them; {this}."
     if sys.platform == "darwin" and int(platform.mac_ver()[0].partition(".")[0] or 0) < 14:
         return f"PyTorch needs macOS 14 or later, and this is {platform.mac_ver()[0]}."
     return None
@@ -162,7 +162,7 @@ def pinned(package: str) -> str:
 def after_a_failure() -> str:
     if sys.platform == "win32" and len(str(ROOT)) > DEEPEST_ON_WINDOWS:
         return f"Windows limits the length of paths: move the folder {ROOT} to a shorter one, such as C:\\anima-bot."
-    return "Start it again to go on; what has been downloaded is kept. If the bot is running, stop it first."
+    return "Start it again to continue; finished downloads are kept. If the bot is running, stop it first."
 
 
 def start(arguments: list[str]) -> None:

@@ -218,7 +218,7 @@ def _why_slow(device: torch.device, unused: str | None) -> str:
         return UNTRIED
     if torch.backends.mps.is_available():
         return "This Mac's GPU is not used. ANIMA_DEVICE=mps uses it, which nobody has tried with the bot yet."
-    return unused or "No GPU is used: Anima at full size takes very long to draw on a CPU."
+    return unused or "No GPU is used: full-size Anima is very slow on a CPU."
 
 
 def pytorch() -> str:

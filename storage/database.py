@@ -135,8 +135,8 @@ class Database:
             await database.close()
             if lacks_right(error):
                 raise DatabaseRefused(
-                    f"The user of the database {database.address} may not create or change tables in it. Let the user "
-                    "own it: ALTER DATABASE name OWNER TO user."
+                    f"The user of the database {database.address} may not create or change tables in it. Make the "
+                    "user its owner: ALTER DATABASE name OWNER TO user."
                 ) from error
             if isinstance(error, ProgrammingError):
                 raise

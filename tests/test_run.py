@@ -173,7 +173,7 @@ def test_an_environment_whose_python_is_gone_is_made_again(folder: Path) -> None
 def test_a_failed_installation_is_not_taken_for_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(run.subprocess, "call", lambda command, **_: commands.append(command) or len(commands) - 1)
-    with pytest.raises(SystemExit, match=r"the reason is above\. Start it again to go on"):
+    with pytest.raises(SystemExit, match=r"the reason is above\. Start it again to continue"):
         run.install()
     assert len(commands) == 2 and not run.STAMP.exists()
 
@@ -224,7 +224,7 @@ def test_a_python_that_pytorch_has_no_packages_for_is_refused(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("machine", "version", "why"),
-    [("arm64", "14.5", "None"), ("arm64", "13.7.1", "macOS 14 or later"), ("x86_64", "14.5", "Intel's processors")],
+    [("arm64", "14.5", "None"), ("arm64", "13.7.1", "macOS 14 or later"), ("x86_64", "14.5", "Intel processors")],
 )
 def test_only_macs_that_pytorch_supports_are_accepted(
     monkeypatch: pytest.MonkeyPatch, machine: str, version: str, why: str

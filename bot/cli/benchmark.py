@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
         help="measure the speed of this machine",
         description="Measures the networks and the sampling loop with random weights, alternating with diffusers if "
         "that is installed: transformer, VAE decode, a whole image, peak memory, and the share of the machine's matrix "
-        "throughput. Needs no model. It says on which machine and with which versions.",
+        "throughput. Needs no model. The report names the machine and the versions.",
     )
     parser.add_argument(
         "--size",
@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="a time limit: parts are then repeated less often, but none is left out (default: "
+        help="a time limit: parts are repeated less often, but none is skipped (default: "
         f"{MINUTES:g} for everything, else no limit)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file too")

@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
         "cluster",
         help="let engines on other machines join (run it beside the bot)",
         description="Runs the head of a Ray cluster, on the bot's machine and as the bot's user. "
-        "The other machines run `anima engine`. Whoever has the token can run programs on all these "
+        "The other machines run `anima engine`. Anyone with the token can run programs on all these "
         "machines: share it only with people you would give root to, and never open Ray's ports to the internet.",
     )
     cluster.add_argument("--port", type=_port, default=HEAD_PORT, help="the head's port (default: %(default)s)")
@@ -39,12 +39,12 @@ def add_parser(commands: Commands) -> None:
         "engine",
         help="generate images for a bot on another machine",
         description="Joins the cluster that `anima cluster` runs on HOST, and generates images for its bot with this "
-        "machine's model (ANIMA_MODELS) and GPUs (ANIMA_DEVICE). It may join and leave at any time.",
+        "machine's model (ANIMA_MODELS) and GPUs (ANIMA_DEVICE). It can join and leave at any time.",
     )
     engine.add_argument("head", metavar="HOST[:PORT]", type=_head, help=f"where `anima cluster` runs ({HEAD_PORT})")
     engine.set_defaults(command=run_engines)
     for parser in (cluster, engine):
-        parser.add_argument("--address", metavar="IP", help="the IP by which the other machines reach this one")
+        parser.add_argument("--address", metavar="IP", help="this machine's IP address, as other machines reach it")
         parser.add_argument("--token", type=Path, metavar="FILE", help="the token's file (ANIMA_CLUSTER_TOKEN)")
 
 
@@ -69,8 +69,8 @@ def run_head(options: argparse.Namespace) -> None:
     _require_ray()
     if not wait_until_free(options.port):
         fail(
-            f"Port {options.port} is already in use on this machine, by another `anima cluster`, by what is left of "
-            "one, or by another program. Stop it (`ray stop` ends all of Ray here), or choose another port with --port."
+            f"Port {options.port} is already in use on this machine, by another `anima cluster`, by leftovers of one, "
+            "or by another program. Stop it (`ray stop` ends all of Ray here), or choose another port with --port."
         )
     forget_last_head(options.port)
     print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)

@@ -129,7 +129,7 @@ async def _postgresql(address: str) -> CheckResult:
         )
     if not server.may_create:
         return warning(
-            f"PostgreSQL {server.version} responds, but its user may not create tables, as the first start and upgrades"
-            " do. Let the user own the database: ALTER DATABASE name OWNER TO user."
+            f"PostgreSQL {server.version} responds, but its user may not create tables, which the first start and "
+            "upgrades need. Make the user its owner: ALTER DATABASE name OWNER TO user."
         )
     return ok(f"PostgreSQL {server.version} responds")

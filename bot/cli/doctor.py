@@ -50,7 +50,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, cuda:0,cuda:1, all, mps or xpu (ANIMA_DEVICE)")
     parser.add_argument("--dtype", help="auto, float32, bfloat16, float16 or float8 (ANIMA_DTYPE)")
-    parser.add_argument("--memory", type=float, nargs="+", metavar="GB", help="only say what fits on such GPUs")
+    parser.add_argument("--memory", type=float, nargs="+", metavar="GB", help="only show what fits on such GPUs")
     parser.add_argument("--load", action="store_true", help="also load the model and generate a small image")
     parser.set_defaults(command=doctor)
 

@@ -342,7 +342,7 @@ async def _is_taken_over(interaction: AnimaInteraction) -> bool:
     try:
         return await interaction.client.acknowledgements.is_taken_over(interaction)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        logger.info("interaction %d: its answer could not be looked at: %s", interaction.id, error)
+        logger.info("interaction %d: its answer could not be checked: %s", interaction.id, error)
         return False
 
 

@@ -216,7 +216,7 @@ class Workers:
         is_elsewhere = bool(description.model_hash)
         if is_elsewhere and self._classifies and not description.classifies:
             return (
-                "It has no classifier, and would show what the bot's PICTURE_CLASSIFIER is to hide. Set "
+                "It has no classifier, so it would show images that the bot's PICTURE_CLASSIFIER should hide. Set "
                 "PICTURE_CLASSIFIER on all machines with engines, and start `anima engine` there again."
             )
         others = (worker.engine for worker in self._workers if worker.engine is not engine)

@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     def _devices_are_listed(cls, value: str) -> str:
         listed = _listed_devices(value)
         if not all(listed):
-            raise ValueError(f"{value!r} has nothing between two commas; it looks like cuda:0,cuda:1")
+            raise ValueError(f"{value!r} has an empty entry between two commas; write it like cuda:0,cuda:1")
         if len(listed) > 1 and (alone := {"all", "auto"}.intersection(listed)):
             raise ValueError(f"{value!r} lists other devices besides {alone.pop()}, which must be the only one")
         return value

@@ -35,7 +35,7 @@ MACHINE_SIDE, OURS, DIFFUSERS = "machine", "ours", "diffusers"
 #: Modes of ours.
 FAST, FEW_STEPS, FLOAT8_SIDE = "fast mode", f"{TURBO_STEPS} steps, CFG 1", "float8"
 STARTS = ("first start", "second start")
-FRESHLY_COMPILED = "graphs compiled anew"
+FRESHLY_COMPILED = "graphs recompiled"
 
 
 @dataclass(frozen=True)

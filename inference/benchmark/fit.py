@@ -79,7 +79,7 @@ class FittingChoice:
     images: int
 
     def __str__(self) -> str:
-        parts = "wait in main memory" if self.waiting else "stay on the card"
+        parts = "in main memory" if self.waiting else "on the card"
         return f"{self.dtype} | {parts} | {self.images}"
 
 
@@ -102,7 +102,7 @@ def table(cards: Sequence[float]) -> str:
     """Markdown: what the released model needs, and the choice for cards of so many GiB."""
     model = ModelWeights()
     lines = [
-        "| one guided image of 1024x1024 | everything on the card | text encoder and VAE waiting |",
+        "| one 1024x1024 image with CFG | everything on the card | text encoder and VAE in main memory |",
         "|---|---|---|",
     ]
     for dtype in FORMATS:
@@ -120,7 +120,7 @@ def advice(device: str, total: int) -> str:
     chosen = choose(total)
     if chosen is None:
         return f"{device} is too small for images of 1024x1024 with Anima: draw smaller ones"
-    waiting = "text encoder and VAE waiting in main memory" if chosen.waiting else "everything on the card"
+    waiting = "text encoder and VAE in main memory" if chosen.waiting else "everything on the card"
     return (
         f"for Anima at 1024x1024 there is room on {device} for ANIMA_DTYPE={chosen.dtype} with {waiting}, up to "
         f"{chosen.images} images at once"

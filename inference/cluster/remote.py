@@ -141,7 +141,7 @@ class RemoteEngine:
         try:
             yield
         except OSError as error:
-            raise EngineDied(f"The engine on {self._machine} is out of reach: {_first_line(error)}.") from None
+            raise EngineDied(f"The engine on {self._machine} cannot be reached: {_first_line(error)}.") from None
 
     def _follow(
         self,

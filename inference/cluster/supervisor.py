@@ -126,7 +126,7 @@ class NodeSupervisor:
                                 logger.info("joined the cluster at %s", self.head)
                             limit = time.monotonic() + MAX_SILENCE
                     if time.monotonic() > limit or (watch.poll() is not None and said.is_empty):
-                        logger.warning("the cluster at %s no longer counts this machine as alive", self.head)
+                        logger.warning("the cluster at %s no longer considers this machine alive", self.head)
                         return
             finally:
                 _end(watch)

@@ -45,7 +45,7 @@ def full_pass(transformer: Transformer, device: torch.device) -> int | None:
             raise
         return None
     if found is not None:
-        logger.info("%d tokens keep the device busy, so larger batches are not waited for.", found)
+        logger.info("%d tokens keep the device busy, so batches do not grow beyond that.", found)
     return found
 
 

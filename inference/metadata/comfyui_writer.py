@@ -342,42 +342,42 @@ def _notes(p: Parameters) -> list[str]:
     if p.source_image or p.denoise < 1:
         notes.append(
             "This picture was made from another one. Choose that one in the node that loads an image. ComfyUI drops "
-            "transparency, which was laid on white here, and decodes JPEG and WebP by another library."
+            "transparency, while transparent parts are white here. It decodes JPEG and WebP with another library."
         )
     if p.mask is not None and not p.mask.boxes:
         notes.append(
-            f"Only a part of it was redrawn. Choose the mask in the node that loads {p.mask.image or MASK_IMAGE}: what "
-            "is white there is redrawn."
+            f"Only a part of it was redrawn. Choose the mask in the node that loads {p.mask.image or MASK_IMAGE}: the "
+            "white part is redrawn."
         )
     if p.tiled:
         notes.append(
-            "It was drawn in overlapping tiles. ComfyUI has no node of its own for that, so this graph draws it in one "
+            "It was drawn in overlapping tiles. ComfyUI has no built-in node for that, so this graph draws it in one "
             "piece."
         )
     if p.variation_seed is not None and p.variation_strength:
         notes.append(
             f"The noise was a blend of two seeds: {p.variation_strength:g} of seed {p.variation_seed}. ComfyUI has no "
-            "node of its own for that, so this graph draws the unblended picture."
+            "built-in node for that, so this graph draws the unblended picture."
         )
     if p.loras_without_comfyui:
         notes.append(
-            f"ComfyUI passes over the names of the layers in {', '.join(p.loras_without_comfyui)} (key not loaded), so "
-            "this graph draws the picture without that LoRA."
+            f"ComfyUI does not know the names of the layers in {', '.join(p.loras_without_comfyui)} (key not loaded), "
+            "so this graph draws the picture without that LoRA."
         )
     if named := embeddings(p.prompt, p.negative_prompt):
         notes.append(
-            f"The picture was drawn without {', '.join(named)}. ComfyUI uses an embedding where it has a file of that "
+            f"The picture was drawn without {', '.join(named)}. ComfyUI uses an embedding if it has a file with that "
             "name."
         )
     if p.fast:
         notes.append(
-            "The picture was drawn in fast mode, which leaves blocks out of some steps. ComfyUI has no node of its own "
+            "The picture was drawn in fast mode, which skips blocks in some steps. ComfyUI has no built-in node "
             "for that, so this graph draws the picture in full."
         )
     if p.nag:
         notes.append(
-            "The negative prompt took part by normalized attention guidance in the cross-attentions. ComfyUI has no "
-            "node of its own for that, so this graph draws the picture without the negative prompt."
+            "The negative prompt was applied with normalized attention guidance in the cross-attentions. ComfyUI has "
+            "no built-in node for that, so this graph draws the picture without the negative prompt."
         )
     return notes
 

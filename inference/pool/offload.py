@@ -77,7 +77,7 @@ class Offloader:
         """Move all off after the device ran out of memory, and from now on always. Returns whether that is new."""
         if self.mode != "auto":
             return False
-        logger.info("The device is short of memory: text encoder and VAE wait in main memory from now on.")
+        logger.info("The device is low on memory. From now on, text encoder and VAE stay in main memory between uses.")
         self.mode = "always"
         self.make_room(0)
         return True

@@ -40,8 +40,8 @@ def why_not_kept() -> str | None:
     except RuntimeError:
         where = "there is no home folder"
     return (
-        f"Code that is compiled for the GPU is kept in the folder for temporary files, since {where}: where that is "
-        "emptied, the next start takes longer. Set XDG_CACHE_HOME to a folder that this user can write."
+        f"Code compiled for the GPU is kept in the folder for temporary files, because {where}. If that folder "
+        "is emptied, the next start takes longer. Set XDG_CACHE_HOME to a folder that this user can write."
     )
 
 

@@ -130,7 +130,7 @@ class TaggerProcess:
         if ready:  # its sentinel, which may come just before `is_alive` is false
             raise self._lost()
         self._end()
-        raise TaggerLost(f"The tagger was silent for {seconds:g} s, so its process was ended.")
+        raise TaggerLost(f"The tagger was silent for {seconds:g} s, so its process was stopped.")
 
     def _open_connection(self) -> Connection:
         if self._connection is None:

@@ -84,7 +84,7 @@ def find_model(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise TaggerError(f"There is no tagger at {path}: fix ANIMA_TAGGER, or download one to there.")
+        raise TaggerError(f"There is no tagger at {path}: fix ANIMA_TAGGER, or download one there.")
     if (path / MODEL).is_file():
         return path / MODEL
     found = sorted(path.glob("*.onnx"))
@@ -93,7 +93,7 @@ def find_model(path: Path) -> Path:
     if found:
         names = ", ".join(each.name for each in found[:3])
         raise TaggerError(f"{path} has several models ({names}): name one of them in ANIMA_TAGGER.")
-    raise TaggerError(f"{path} has no {MODEL}: download the tagger's ONNX file to there.")
+    raise TaggerError(f"{path} has no {MODEL}: download the tagger's ONNX file there.")
 
 
 def missing_files(path: Path) -> str | None:

@@ -124,7 +124,7 @@ class DrawingClaim:
                 )
                 await asyncio.sleep(POLL_INTERVAL)
             except Exception:  # nobody else would renew it, or notice that it is lost
-                logger.exception("the claim could not be looked after")
+                logger.exception("the claim could not be checked")
                 await asyncio.sleep(POLL_INTERVAL)
 
     async def release(self) -> None:

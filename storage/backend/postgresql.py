@@ -72,7 +72,7 @@ async def examine_server(connection: AsyncConnection) -> None:
     encoding = await connection.scalar(text("SHOW server_encoding"))
     if encoding not in ENCODINGS:
         raise DatabaseRefused(
-            f"The PostgreSQL database has the encoding {encoding}, which cannot keep every text. Create one with: "
+            f"The PostgreSQL database has the encoding {encoding}, which cannot store every text. Create one with: "
             "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0."
         )
 

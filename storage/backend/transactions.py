@@ -175,7 +175,7 @@ class Transactions:
     def _counted(self) -> Iterator[None]:
         """Raises StorageUnavailable after `close`."""
         if self._closed:
-            raise StorageUnavailable("The database is closed, because the bot stops.")
+            raise StorageUnavailable("The database is closed, because the bot is stopping.")
         self._connections += 1
         self._none_connected.clear()
         try:
@@ -276,7 +276,7 @@ def _explained() -> Iterator[None]:
     except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
         said = _said(error)
         if "locked" in said:
-            raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.") from error
+            raise StorageUnavailable("Another process has locked the database. Try again in a moment.") from error
         if "is full" in said or "No space left" in said:
             raise StorageUnavailable("The database's disk is full. Free some space.") from error
         if "disk I/O" in said:

@@ -327,7 +327,7 @@ async def test_a_database_that_another_process_keeps_locked_says_so_and_comes_ba
     database = await Database.open(sqlite_url)
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable, match="Another process keeps the database locked"):
+        with pytest.raises(StorageUnavailable, match="Another process has locked the database"):
             await accepted(database)
         another.execute("ROLLBACK")
     await accepted(database)

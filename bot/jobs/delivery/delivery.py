@@ -274,7 +274,7 @@ class Delivery:
         try:
             return await self._editor.edit(job, view, files, with_files=news.has_files)
         except MessageOutOfReach:
-            logger.info("its message is out of reach")
+            logger.info("its message cannot be reached")
         sent = await self._send_new(job, DeliveryRoute.CHANNEL, news, judgement, view)
         if sent is not None:
             self._routes.note_new_message(job)

@@ -43,4 +43,4 @@ class Deletions:
             try:
                 await self._deleted(some)
             except Exception:
-                logger.exception("deleted messages could not be looked at")
+                logger.exception("deleted messages could not be processed")

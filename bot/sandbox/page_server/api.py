@@ -106,7 +106,7 @@ class PageApi:
         async def handle(request: web.Request) -> web.Response:
             user, received = self.user(request), await read_body(request)
             if received.is_broken or not isinstance(received.payload, dict | None):
-                return web.json_response({"refused": "This is no request of the page."}, status=400)
+                return web.json_response({"refused": "This request does not come from the page."}, status=400)
             try:
                 return web.json_response(await answer(self, user, request, received))
             except ClientRefused as error:

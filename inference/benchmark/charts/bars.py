@@ -17,7 +17,7 @@ def draw_bars(measured: Measurements) -> str:
     groups = _groups(measured)
     rows = sum(len(group) for group in groups)
     height = TOP + len(groups) * HEADING + rows * (BAR + GAP) + MARGIN
-    drawing = SvgChart("Seconds, less is better", measured.title, _in_words(groups), WIDTH, height)
+    drawing = SvgChart("Seconds, lower is better", measured.title, _in_words(groups), WIDTH, height)
     y = float(TOP)
     for group in groups:
         drawing.text(MARGIN, y + HEADING - 12, group[0].name)

@@ -39,7 +39,7 @@ def draw_roofline(measured: Measurements) -> str:
     highest, widest = max(matrix.values), max(memory.values)
     axes = _axes(points, highest, widest)
     words = _in_words(points, highest)
-    drawing = SvgChart("Operations a second, beside what is possible", measured.title, words, WIDTH, HEIGHT)
+    drawing = SvgChart("Operations per second, compared with the maximum", measured.title, words, WIDTH, HEIGHT)
     _draw_grid(drawing, axes)
     _draw_roof_line(drawing, axes, highest, widest)
     _draw_points(drawing, axes, points, highest)

@@ -142,16 +142,16 @@ def _unshared(header: Header, theirs: TransformerParams | None) -> str | None:
     if ours.adapter.source_width != theirs.adapter.source_width:
         return (
             f"it reads a text encoder of width {ours.adapter.source_width}, and that of the default model has "
-            f"{theirs.adapter.source_width}. It needs an engine of its own (ANIMA_DIFFUSION_MODEL)."
+            f"{theirs.adapter.source_width}. It needs a separate engine (ANIMA_DIFFUSION_MODEL)."
         )
     if ours.adapter.vocabulary < theirs.adapter.vocabulary:
         return (
             f"it knows {ours.adapter.vocabulary:,} T5 tokens, and the default model "
-            f"{theirs.adapter.vocabulary:,}. It needs an engine of its own (ANIMA_DIFFUSION_MODEL)."
+            f"{theirs.adapter.vocabulary:,}. It needs a separate engine (ANIMA_DIFFUSION_MODEL)."
         )
     if ours.latent_channels != theirs.latent_channels:
         return (
             f"its latents have {ours.latent_channels} channels, and those of the default model "
-            f"{theirs.latent_channels}. It needs an engine of its own (ANIMA_DIFFUSION_MODEL)."
+            f"{theirs.latent_channels}. It needs a separate engine (ANIMA_DIFFUSION_MODEL)."
         )
     return None

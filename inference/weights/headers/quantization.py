@@ -124,7 +124,8 @@ def _form(settings: Mapping[str, object]) -> str:
 
 
 _UNKNOWN = (
-    "it does not say readably how its weights are quantised. Use the plain version in bfloat16, or one in fp8 or int8."
+    "its description of how the weights are quantised is not readable. Use the plain version in bfloat16, or one in "
+    "fp8 or int8."
 )
 
 

@@ -308,5 +308,5 @@ def test_a_tagger_is_checked_if_one_is_set(
     monkeypatch.setenv("ANIMA_TAGGER", str(tmp_path / "none"))
     assert anima("doctor", "--device", "cpu") == 1
     assert lines(capsys, "problem") == [
-        f"There is no tagger at {tmp_path / 'none'}: fix ANIMA_TAGGER, or download one to there."
+        f"There is no tagger at {tmp_path / 'none'}: fix ANIMA_TAGGER, or download one there."
     ]

@@ -142,11 +142,11 @@ async def test_without_the_gateway_it_is_not_ready(watch: Watch) -> None:
 
 async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     async def locked() -> None:
-        raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.")
+        raise StorageUnavailable("Another process has locked the database. Try again in a moment.")
 
     await watch.stage.client.model()
     monkeypatch.setattr(watch.stage.database.jobs, "summary", locked)
-    sentence = "The database is not responding. Another process keeps the database locked. Try again in a moment.\n"
+    sentence = "The database is not responding. Another process has locked the database. Try again in a moment.\n"
     assert await watch.get("/readyz") == (503, sentence)
     found = await watch.metrics()
     assert found["anima_database_reachable", ""] == 0

@@ -123,13 +123,13 @@ def test_measurements_besides_the_networks_have_targets_too() -> None:
     more = (
         Figure("whole image", "float8", "s", (1.2, 1.4, 1.5)),
         Figure("whole image", "fast mode", "s", (1.1,)),
-        Figure("graphs compiled anew", "first start", "1", (2.0,)),
-        Figure("graphs compiled anew", "second start", "1", (0.0,)),
+        Figure("graphs recompiled", "first start", "1", (2.0,)),
+        Figure("graphs recompiled", "second start", "1", (0.0,)),
     )
     report = replace(REPORT, compiled=Compiled(0, Durations((0.2,), (0.1,))), more=more)
     met = {target.what: target.met for target in report.targets()}
     assert not met["float8 within 1.3 s (H200)"] and met["fast mode within 1.2 s (H200)"]
     assert met["the second start compiles nothing"]
     assert "whole image, float8: 1.4 s (1.3 to 1.45, 3 times)" in str(report)
-    compiled_again = replace(report, more=(Figure("graphs compiled anew", "second start", "1", (1.0,)),))
+    compiled_again = replace(report, more=(Figure("graphs recompiled", "second start", "1", (1.0,)),))
     assert not {target.what: target.met for target in compiled_again.targets()}["the second start compiles nothing"]

@@ -372,7 +372,7 @@ def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:
 
 def test_the_note_says_that_transparency_was_laid_on_white() -> None:
     note = notes(replace(EXAMPLE, source_image="cat.png"))
-    assert "transparency, which was laid on white here, and decodes JPEG and WebP by another library" in note
+    assert "transparency, while transparent parts are white here. It decodes JPEG and WebP with another library" in note
 
 
 def test_embeddings_that_took_no_part_are_in_the_note() -> None:

@@ -195,7 +195,7 @@ def test_settings_that_cannot_be_read_are_not_passed_over(
         return tensors if settings is None else tensors | {f"{layer}.comfy_quant": settings.clone()}
 
     quantised(models / TRANSFORMER, form, None if header is None else {"_quantization_metadata": header})
-    with pytest.raises(CheckpointError, match="does not say readably how its weights are quantised"):
+    with pytest.raises(CheckpointError, match="description of how the weights are quantised is not readable"):
         ModelFiles.find(models)
 
 
