@@ -1,5 +1,5 @@
 # `make run` starts the bot, `make test` runs the tests. Both install what they need first; `make install` only installs.
-# The first two are `run.py`'s work, which does the same where there is no make.
+# `run.py` does the work of the first two, and works without make too.
 
 PYTHON ?= python3
 BIN := .venv/bin
