@@ -91,14 +91,14 @@ def another_python() -> str:
     """How to start this file with a Python that fits."""
     if sys.platform == "win32":
         return (
-            f"Start it with another one: py -{RECOMMENDED} run.py (if there is none: `winget install "
+            f"Use another Python: py -{RECOMMENDED} run.py (to install it: `winget install "
             f"Python.Python.{RECOMMENDED}`, or https://www.python.org)."
         )
     known = [f"python{OLDEST[0]}.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
     found = next((name for name in known if shutil.which(name)), None)
     name = found or f"python{RECOMMENDED}"
-    where = "" if found else " (if there is none: your system's packages, Homebrew, or https://www.python.org)"
-    return f"Start it with another one: {name} run.py, or make PYTHON={name} run{where}."
+    where = "" if found else " (to install it, use your system's packages, Homebrew, or https://www.python.org)"
+    return f"Use another Python: {name} run.py, or make PYTHON={name} run{where}."
 
 
 def install() -> None:

@@ -52,7 +52,7 @@ NTSTATUS = {
     0xC000012D: "not enough memory: the page file is too small",
     0xC0000135: "a DLL is missing: install PyTorch and its Visual C++ runtime again",
     0xC000013A: "ended by Ctrl-C",
-    0xC0000142: "a DLL could not be started, as when a user logs off",
+    0xC0000142: "a DLL could not be started, for example because a user logged off",
     0xC0000374: "heap corruption: a crash in the GPU's driver or in a library",
     0xC0000409: "a library aborted it",
 }

@@ -202,13 +202,13 @@ def test_another_python_is_refused_with_the_command_that_starts_the_right_one(
 ) -> None:
     monkeypatch.setattr(sys, "version_info", Interpreter(*version))
     play(monkeypatch, "win32")
-    with pytest.raises(SystemExit, match=r"needs Python 3\.11 to 3\.14, and .*: py -3\.13 run\.py \(if there is none"):
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 to 3\.14, and .*: py -3\.13 run\.py \(to install it"):
         run.main([])
     play(monkeypatch, "linux", **{"python3.12": "", "python3.11": ""})
     with pytest.raises(SystemExit, match=r"python3\.12 run\.py, or make PYTHON=python3\.12 run\."):
         run.main([])
     play(monkeypatch, "darwin")
-    with pytest.raises(SystemExit, match=r"python3\.13 run\.py.* \(if there is none: .*Homebrew"):
+    with pytest.raises(SystemExit, match=r"python3\.13 run\.py.* \(to install it, .*Homebrew"):
         run.main([])
     assert not run.VENV.exists()
 

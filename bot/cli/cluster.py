@@ -25,7 +25,7 @@ HEAD_PORT = 6379
 def add_parser(commands: Commands) -> None:
     cluster = commands.add_parser(
         "cluster",
-        help="let engines on other machines join (run it beside the bot)",
+        help="let engines on other machines join (run it on the bot's machine)",
         description="Runs the head of a Ray cluster, on the bot's machine and as the bot's user. "
         "The other machines run `anima engine`. Anyone with the token can run programs on all these "
         "machines: share it only with people you would give root to, and never open Ray's ports to the internet.",

@@ -26,8 +26,8 @@ def why_not_compiled(device: str) -> str | None:
         return None
     package = '"anima-bot[windows-compile]"' if sys.platform == "win32" else "triton"
     return (
-        "The blocks are not compiled, as there is no triton that works with this GPU: images are generated uncompiled, "
-        f"which takes longer. For GPUs of compute capability 7.0 and newer, install it: pip install {package}"
+        "The blocks are not compiled, because there is no triton that works with this GPU. Images take longer. "
+        f"For GPUs of compute capability 7.0 and newer, install it: pip install {package}"
     )
 
 

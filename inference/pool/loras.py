@@ -66,7 +66,7 @@ class LoraFolder:
     def _path(self, name: str) -> Path:
         paths = lora_paths(self._models)
         if (known := lora_name(name, paths)) is None:
-            raise CheckpointError(f"There is no LoRA {name!r} in {self._models / LORA_FOLDER} any more.")
+            raise CheckpointError(f"The LoRA {name!r} is no longer in {self._models / LORA_FOLDER}.")
         return paths[known]
 
     def _read(self, path: Path, _mtime: int, model: TransformerParams) -> Lora:

@@ -60,7 +60,7 @@ def sample(
     method = _method(sampler)
     if er_sde is not None:
         if sampler != "er_sde" or (problem := er_sde.problem()):
-            raise ValueError(f"er_sde has {problem}" if sampler == "er_sde" else f"{sampler} takes no er_sde")
+            raise ValueError(f"er_sde has {problem}" if sampler == "er_sde" else f"{sampler} does not use er_sde")
         method = _Method(partial(exponential.er_sde, settings=er_sde))
     walk = _checked(sigmas)
     if len(seeds) != len(x):

@@ -63,7 +63,7 @@ def read_tag_list(path: Path) -> tuple[ListedTag, ...]:
                 )
             tags = tuple(_tag(row, path, rows.line_num) for row in rows)
     except FileNotFoundError:
-        raise TaggerError(f"There is no {path}: put the list of tags that belongs to the model beside it.") from None
+        raise TaggerError(f"There is no {path}: put the model's tag list there.") from None
     except UnicodeDecodeError:
         raise TaggerError(f"{path} is not a UTF-8 text file: download it again.") from None
     except csv.Error as error:

@@ -72,7 +72,7 @@ class Tagger:
             raise TaggerError(f"{model} cannot be run: {_first_line(error)}. Choose another tagger.") from error
         if len(outputs) != len(self.tags):
             raise TaggerError(
-                f"{model} has {len(outputs)} outputs, but {TAG_LIST} beside it lists {len(self.tags)} tags: use the "
+                f"{model} has {len(outputs)} outputs, but {TAG_LIST} next to it lists {len(self.tags)} tags: use the "
                 "list that belongs to the model."
             )
         if not (np.isfinite(outputs).all() and outputs.min() >= -TOLERANCE and outputs.max() <= 1 + TOLERANCE):

@@ -349,7 +349,7 @@ def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
             "made for Anima."
         )
     if (content := description(keys)) is not None:
-        return f"it holds {content}, not a LoRA. Move it to the folder for such files."
+        return f"it contains {content}, not a LoRA. Move it to the folder for such files."
     return f"it is not a LoRA of a supported kind (its keys look like {keys[0]})."
 
 

@@ -45,10 +45,10 @@ class Quantization:
         scale = self._scale(key, tensor)
         if scale is None:
             if not tensor.dtype.is_floating_point and tensor.ndim > 1:
-                raise ValueError("it holds whole numbers without a scale")
+                raise ValueError("it contains integers without a scale")
             return tensor
         if not tensor.dtype.is_floating_point and tensor.dtype != torch.int8:
-            raise ValueError(f"it holds whole numbers of {8 * tensor.dtype.itemsize} bits, and none of int8")
+            raise ValueError(f"it contains integers of {8 * tensor.dtype.itemsize} bits, not int8")
         plain = tensor.to(torch.float32, copy=True).mul_(scale.reshape(-1, *[1] * (tensor.ndim - 1)))
         settings = self.form.settings(key.rpartition(".")[0])
         return rotate_groups(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain

@@ -97,7 +97,7 @@ async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDisco
     (tmp_path / "models").mkdir()
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
     said = await failed_start(tmp_path, "run", **environment)
-    assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
+    assert said.endswith("contains an Anima diffusion model. Run `anima download`, or put one there.")
 
 
 async def test_a_command_says_that_discord_cannot_be_reached(tmp_path: Path, discord: FakeDiscord) -> None:
@@ -255,7 +255,7 @@ async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
     _, said = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 2
     assert said.decode().startswith("Anima Bot needs Python 3.11 to 3.14, and this is 3.10.12 (")
-    assert re.search(r"Start it with another one: (python3\.\d+) run\.py, or make PYTHON=\1 run", said.decode())
+    assert re.search(r"Use another Python: (python3\.\d+) run\.py, or make PYTHON=\1 run", said.decode())
     assert not (tmp_path / ".venv").exists()
 
 

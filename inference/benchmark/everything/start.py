@@ -38,7 +38,7 @@ def measure_starts(models: Path, folder: Path, device: str, dtype: str, size: tu
         command = [sys.executable, "-m", __spec__.name, str(models), device, dtype, *map(str, size)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
         if run.returncode:
-            raise RuntimeError(f"The engine did not start in a process of its own: {run.stderr.strip()[-400:]}")
+            raise RuntimeError(f"The engine did not start in a separate process: {run.stderr.strip()[-400:]}")
         seconds = json.loads(run.stdout.splitlines()[-1])
         figures += [Figure(stage, side, "s", (float(seconds[stage]),)) for stage in STAGES]
         figures.append(Figure(FRESHLY_COMPILED, side, "1", (float(seconds[FRESHLY_COMPILED]),)))

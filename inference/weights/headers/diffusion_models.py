@@ -149,7 +149,7 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
             )
         if not is_marked(header := opened(path)):
             content = description(header.shapes)
-            why = f"it holds {content}" if content else f"it has no {TRANSFORMER_MARK}"
+            why = f"it contains {content}" if content else f"it has no {TRANSFORMER_MARK}"
             raise CheckpointError(f"{path} is not an Anima diffusion model: {why}. Choose a file made for Anima.")
         return path
     candidates = _marked(distinct(files, lambda path: _PREFERRED.match(path.name) is not None), models)
@@ -225,7 +225,7 @@ def listed(paths: Iterable[Path]) -> str:
 def why_not_opened(path: Path) -> str:
     """The rest of a sentence that begins with the name of one of `unusable_paths`."""
     if is_dead_link(path):
-        return f"is a link to {os.readlink(path)}, which is not there; is a disk missing?"
+        return f"is a link to {os.readlink(path)}, which does not exist. Is a disk missing?"
     if not is_text(path.name):
         return "has a name that is not text in UTF-8; rename it."
     if is_piece(path):
@@ -289,8 +289,8 @@ def none_of(kind: NetworkKind, what: str, paths: Sequence[Path], models: Path, f
     why = "" if unusable is None else f"{unusable.relative_to(models).as_posix()} {why_not_opened(unusable)} "
     if (misplaced := _misplaced(kind, models, folders)) is not None:
         there = misplaced.relative_to(models).as_posix()
-        return f"There is no file of {what} in {models / folders[0]}{others}. {there} is one: move it there."
-    return f"There is no file of {what} in {models / folders[0]}{others}. {why}Run `anima download`, or put it there."
+        return f"No file in {models / folders[0]} contains {what}{others}. {there} does: move it there."
+    return f"No file in {models / folders[0]} contains {what}{others}. {why}Run `anima download`, or put one there."
 
 
 def _instead(path: Path) -> str:
@@ -303,11 +303,11 @@ def _instead(path: Path) -> str:
     if content is None:
         return "is of another kind"
     partly = is_marked(header) or len(held(header.shapes)) > 1
-    return f"holds only {content}" if partly and not is_lora(header.shapes) else f"is of another kind ({content})"
+    return f"contains only {content}" if partly and not is_lora(header.shapes) else f"is of another kind ({content})"
 
 
 def _plural(instead: str) -> str:
-    return instead.replace("holds ", "hold ", 1).replace("is ", "are ", 1)
+    return instead.replace("contains ", "contain ", 1).replace("is ", "are ", 1)
 
 
 def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path | None:

@@ -164,5 +164,5 @@ def test_what_lies_among_the_loras_and_cannot_be_used_is_named(
     (models / "loras" / "style.pt").write_bytes(b"PK")
     assert anima("doctor", "--models", models, "--device", "cpu") == 0
     shown = capsys.readouterr().out
-    assert f"loras/gone.safetensors is not used: it is a link to {models / 'gone'}, which is not there." in shown
+    assert f"loras/gone.safetensors is not used: it is a link to {models / 'gone'}, which does not exist." in shown
     assert "loras/style.pt is not used: it is not a .safetensors file." in shown

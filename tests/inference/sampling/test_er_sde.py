@@ -99,7 +99,7 @@ def test_settings_that_there_are_not_are_refused(settings: ErSdeSettings) -> Non
 
 
 def test_another_sampler_takes_none() -> None:
-    with pytest.raises(ValueError, match="euler takes no er_sde"):
+    with pytest.raises(ValueError, match="euler does not use er_sde"):
         sample("euler", bell, START, SCHEDULE, [5], er_sde=ErSdeSettings())
 
 

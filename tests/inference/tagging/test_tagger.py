@@ -96,7 +96,7 @@ def test_each_fault_is_explained_with_what_to_do(own_folder: Path, tmp_path: Pat
     model, tags = own_folder / "model.onnx", own_folder / TAG_LIST
     listed = tags.read_text("utf-8")
     tags.write_text("\n".join(listed.splitlines()[:-1]), "utf-8")
-    assert "has 67 outputs, but selected_tags.csv beside it lists 66 tags" in refused(own_folder)
+    assert "has 67 outputs, but selected_tags.csv next to it lists 66 tags" in refused(own_folder)
     tags.unlink()
     assert "There is no " in refused(own_folder) and missing_files(own_folder) is not None
     tags.write_text(listed, "utf-8")

@@ -68,7 +68,7 @@ NORM = "blocks.1.self_attn.q_norm.weight"
 @pytest.mark.parametrize(
     ("file", "damage", "sentences"),
     [
-        (TRANSFORMER, Path.unlink, ["no file of an Anima diffusion model", "Run `anima download`"]),
+        (TRANSFORMER, Path.unlink, ["contains an Anima diffusion model", "Run `anima download`"]),
         (TEXT_ENCODER, Path.unlink, ["Qwen3 text encoder", "Run `anima download`"]),
         (VAE, Path.unlink, ["VAE", "Run `anima download`"]),
         (Path("tokenizers/t5/tokenizer.json"), Path.unlink, ["no tokenizer in", "t5", "anima download"]),

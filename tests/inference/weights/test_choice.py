@@ -153,9 +153,9 @@ def test_a_file_without_all_parts_is_completed_by_others(models: Path) -> None:
 @pytest.mark.parametrize(
     ("prefixes", "missing", "content"),
     [
-        (("model.diffusion_model.", "vae."), TEXT_ENCODER, "holds only a diffusion model and a VAE"),
-        (("model.diffusion_model.", "text_"), VAE, "holds only a diffusion model and a text encoder"),
-        (("model.diffusion_model.",), TEXT_ENCODER, "holds only a diffusion model"),
+        (("model.diffusion_model.", "vae."), TEXT_ENCODER, "contains only a diffusion model and a VAE"),
+        (("model.diffusion_model.", "text_"), VAE, "contains only a diffusion model and a text encoder"),
+        (("model.diffusion_model.",), TEXT_ENCODER, "contains only a diffusion model"),
     ],
 )
 def test_of_a_file_without_all_parts_it_is_said_what_it_holds(
@@ -166,7 +166,7 @@ def test_of_a_file_without_all_parts_it_is_said_what_it_holds(
     save_file(parts, models / "checkpoints" / "merge.safetensors")
     (models / TRANSFORMER).unlink()
     (models / missing).unlink()
-    with pytest.raises(CheckpointError, match=rf"merge.safetensors {content}\. Run `anima download`, or put it there"):
+    with pytest.raises(CheckpointError, match=rf"merge.safetensors {content}\. Run `anima download`, or put one there"):
         ModelFiles.find(models)
 
 
@@ -202,21 +202,21 @@ def test_of_an_averaged_copy_beside_the_weights_the_weights_are_used(models: Pat
 @pytest.mark.parametrize(
     ("file", "place", "found"),
     [
-        (TRANSFORMER, "text_encoders/anima.safetensors", "text_encoders/anima.safetensors is one: move it there"),
-        (TEXT_ENCODER, "diffusion_models/qwen.safetensors", "diffusion_models/qwen.safetensors is one: move it there"),
-        (VAE, "vae.safetensors", "vae.safetensors is one: move it there"),
+        (TRANSFORMER, "text_encoders/anima.safetensors", "text_encoders/anima.safetensors does: move it there"),
+        (TEXT_ENCODER, "diffusion_models/qwen.safetensors", "diffusion_models/qwen.safetensors does: move it there"),
+        (VAE, "vae.safetensors", "vae.safetensors does: move it there"),
     ],
 )
 def test_a_file_in_another_kinds_folder_is_pointed_out(models: Path, file: Path, place: str, found: str) -> None:
     (models / file).rename(models / place)
-    with pytest.raises(CheckpointError, match=rf"There is no file of .*{found}"):
+    with pytest.raises(CheckpointError, match=rf"No file in .*{found}"):
         ModelFiles.find(models)
 
 
 @pytest.mark.parametrize("dialect", ["low_rank_kohya", "low_rank_comfyui", "low_rank_diffusers", "lokr"])
 def test_a_lora_among_the_diffusion_models_is_called_one(models: Path, dialect: str) -> None:
     shutil.copy(models / "loras" / f"{dialect}.safetensors", models / "diffusion_models" / "style.safetensors")
-    with pytest.raises(CheckpointError, match=r"style.safetensors is not an Anima diffusion model: it holds a LoRA"):
+    with pytest.raises(CheckpointError, match=r"style.safetensors is not an Anima diffusion model: it contains a LoRA"):
         ModelFiles.find(models, "style")
     (models / TRANSFORMER).unlink()
     with pytest.raises(CheckpointError, match=r"style.safetensors is of another kind \(a LoRA\)"):

@@ -207,7 +207,9 @@ def test_prefixes_of_the_text_encoder(read: Reading, prefix: str) -> None:
     ],
 )
 def test_a_whole_network_in_the_folder_of_loras_is_called_one(read: Reading, file: str, content: str) -> None:
-    with pytest.raises(CheckpointError, match=f"it holds {content}, not a LoRA. Move it to the folder for such files"):
+    with pytest.raises(
+        CheckpointError, match=f"it contains {content}, not a LoRA. Move it to the folder for such files"
+    ):
         read(load_file(MODELS / f"{file}.safetensors"))
 
 

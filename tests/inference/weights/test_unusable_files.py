@@ -75,7 +75,7 @@ def test_another_models_file_in_checkpoints_is_not_blamed(models: Path) -> None:
     (models / TRANSFORMER).unlink()
     (models / "checkpoints").mkdir()
     (models / "checkpoints" / "sd15.ckpt").write_bytes(b"PK")
-    with pytest.raises(CheckpointError, match="There is no file of an Anima diffusion model") as error:
+    with pytest.raises(CheckpointError, match="contains an Anima diffusion model") as error:
         ModelFiles.find(models)
     assert "sd15" not in str(error.value)
 
@@ -127,7 +127,7 @@ def test_a_name_that_no_file_can_have_is_an_unknown_one(models: Path) -> None:
 def test_a_link_to_a_file_that_is_gone_is_named(models: Path, file: Path) -> None:
     (models / file).unlink()
     (models / file).symlink_to(models / "second disk" / "file.safetensors")
-    with pytest.raises(CheckpointError, match=rf"{file.as_posix()} is a link to .*second disk.*, which is not there"):
+    with pytest.raises(CheckpointError, match=rf"{file.as_posix()} is a link to .*second disk.*, which does not exist"):
         ModelFiles.find(models)
 
 
@@ -137,7 +137,9 @@ def test_a_link_to_a_folder_that_is_gone_is_named(models: Path, inside: str) -> 
     link = models / "vae" / inside
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(models / "second disk")
-    with pytest.raises(CheckpointError, match=f"{Path('vae', inside).as_posix()} is a link to .*, which is not there"):
+    with pytest.raises(
+        CheckpointError, match=f"{Path('vae', inside).as_posix()} is a link to .*, which does not exist"
+    ):
         ModelFiles.find(models)
 
 
@@ -148,7 +150,7 @@ def test_a_file_in_a_folder_of_another_name_is_pointed_out(models: Path, folder:
     if elsewhere.parent.samefile(models / "text_encoders"):
         pytest.skip("This system does not tell such folders apart.")
     (models / TEXT_ENCODER).rename(elsewhere)
-    with pytest.raises(CheckpointError, match=f"{folder}/qwen.safetensors is one: move it there"):
+    with pytest.raises(CheckpointError, match=f"{folder}/qwen.safetensors does: move it there"):
         ModelFiles.find(models)
 
 
@@ -173,7 +175,7 @@ def test_a_name_that_is_no_text_is_to_be_changed(models: Path, file: Path) -> No
     [
         ("style", "style.pt is not a .safetensors file. Other formats can run code when opened"),
         ("style.pt", "style.pt is not a .safetensors file. Other formats can run code when opened"),
-        ("gone", "gone.safetensors is a link to .*, which is not there"),
+        ("gone", "gone.safetensors is a link to .*, which does not exist"),
         ("unknown", "There are: lokr, low_rank_comfyui"),
     ],
 )

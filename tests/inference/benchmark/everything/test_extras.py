@@ -27,5 +27,5 @@ def test_nothing_is_left_out_however_short_the_time_is(models: Path, ours: Anima
 
 
 def test_a_failed_start_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="The engine did not start in a process of its own: "):
+    with pytest.raises(RuntimeError, match="The engine did not start in a separate process: "):
         measure_starts(tmp_path / "none", tmp_path, "cpu", "float32", (64, 64))
