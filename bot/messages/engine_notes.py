@@ -15,7 +15,7 @@ SENTENCES: Mapping[str, str] = {
     NoteCode.UNKNOWN_KIND: N_("no supported kind of LoRA has such tensors."),
     NoteCode.NO_SUCH_TENSOR: N_("this model has no {tensor}."),
     NoteCode.NOT_NUMBERS: N_(
-        "{factor} of {tensor} holds values that are not numbers. The file is damaged; download it again."
+        "{factor} of {tensor} contains values that are not numbers. The file is damaged; download it again."
     ),
     NoteCode.INCOMPLETE: N_("{tensor} has only {factors}, which is incomplete, or of a kind that is not supported."),
     NoteCode.OTHER_SHAPE: N_(

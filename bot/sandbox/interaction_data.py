@@ -31,7 +31,7 @@ class DataBuilder:
             if chosen is None:
                 names = [choice["name"] for choice in choices]
                 raise ImpossibleAction(
-                    "'{value}' is no choice of the option '{option}'. Choose one of: {choices}.",
+                    "'{value}' is not a choice of the option '{option}'. Choose one of: {choices}.",
                     value=value,
                     option=name,
                     choices=", ".join(names),
@@ -71,7 +71,9 @@ class DataBuilder:
         _check_is(value, allowed[kind], name)
         channel_types = definition.get("channel_types")
         if isinstance(value, Channel) and channel_types and value.type not in channel_types:
-            raise ClientRefused("The option '{option}' takes no channel of type {type}.", option=name, type=value.type)
+            raise ClientRefused(
+                "The option '{option}' doesn't accept channels of type {type}.", option=name, type=value.type
+            )
         return self._referred_to(value)
 
     def selected(self, select: JSON, values: Sequence[object]) -> list[str]:
@@ -92,7 +94,7 @@ class DataBuilder:
             if option is None:
                 labels = [option["label"] for option in select["options"]]
                 raise ImpossibleAction(
-                    "'{value}' is no option of {name}. Choose one of: {choices}.",
+                    "'{value}' is not an option of {name}. Choose one of: {choices}.",
                     value=value,
                     name=select["custom_id"],
                     choices=", ".join(labels),

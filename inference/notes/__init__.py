@@ -31,7 +31,7 @@ SENTENCES: Mapping[NoteCode, str] = {
     NoteCode.UNKNOWN_KIND: "no supported kind of LoRA has such tensors.",
     NoteCode.NO_SUCH_TENSOR: "this model has no {tensor}.",
     NoteCode.NOT_NUMBERS: (
-        "{factor} of {tensor} holds values that are not numbers. The file is damaged; download it again."
+        "{factor} of {tensor} contains values that are not numbers. The file is damaged; download it again."
     ),
     NoteCode.INCOMPLETE: "{tensor} has only {factors}, which is incomplete, or of a kind that is not supported.",
     NoteCode.OTHER_SHAPE: (

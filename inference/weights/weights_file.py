@@ -187,7 +187,7 @@ def misfit(
 def _refuse_what_is_no_number(file: WeightsFile, key: str, *tensors: Tensor) -> None:
     if not all(_is_finite(tensor) for tensor in tensors):
         raise CheckpointError(
-            f"{file.path}: tensor {key} holds values that are not numbers (NaN or infinity). "
+            f"{file.path}: tensor {key} contains values that are not numbers (NaN or infinity). "
             "The file is damaged or was converted badly; download it again."
         )
 

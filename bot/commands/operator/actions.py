@@ -15,7 +15,9 @@ from bot.text.translation import N_, say, say_plural
 from storage.servers import EVERYWHERE
 
 OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-operator`.")
-CHANGED_MEANWHILE = N_("Something was changed meanwhile, so nothing was sent. Check the message and press Send again.")
+CHANGED_MEANWHILE = N_(
+    "Something has changed in the meantime, so nothing was sent. Check the message and press Send again."
+)
 
 
 async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:

@@ -100,7 +100,7 @@ export class CommandForm {
       const empty = this.#fields.find((field) => isFileField(field) && field.isEmpty);
       const option = this.#unused().find(takesFile);
       const field = empty ?? (option && this.#add(option));
-      if (!field) return this.#complain(t("This command takes no more files."));
+      if (!field) return this.#complain(t("You can't add more files to this command."));
       field.fillFile(file);
     }
   }

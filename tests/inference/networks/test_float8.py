@@ -162,7 +162,7 @@ def test_damaged_values_are_found_in_8_bits_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by_rows", [False, True])
 def test_a_scale_that_is_no_number_is_found_too(tmp_path: Path, by_rows: bool) -> None:
     models = with_scaled_layer(tmp_path, by_rows, lambda scale: scale.index_fill_(0, torch.tensor([0]), torch.nan))
-    with pytest.raises(ValueError, match=f"{LAYER}.weight holds values that are not numbers"):
+    with pytest.raises(ValueError, match=f"{LAYER}.weight contains values that are not numbers"):
         Engine.load(models, device="cpu", dtype="float8")
 
 

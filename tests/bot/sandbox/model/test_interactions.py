@@ -160,7 +160,7 @@ async def test_a_select_menu_updates_its_message(stage: SpecimenStage) -> None:
             await interaction.response.edit_message(content="+".join(select.values), view=None)
 
     message = await (await stage.ask(lambda i: i.response.send_message("which?", view=SamplerView()))).response()
-    for values, complaint in (([], "takes 1 to 2"), (["DDIM"], "is no option")):
+    for values, complaint in (([], "takes 1 to 2"), (["DDIM"], "is not an option")):
         with pytest.raises(ClientRefused, match=complaint):
             await stage.discord.choose(world.alice, message, "sampler", values)
     changed = await (await stage.discord.choose(world.alice, message, "sampler", ["ER SDE", "Euler"])).response()
@@ -227,7 +227,7 @@ async def test_a_modal_keeps_what_was_left_alone_and_refuses_what_does_not_fit(s
         (world.bob, {}, "for alice only"),
         (world.alice, {"prompt": "x" * 21}, "1 to 20 characters"),
         (world.alice, {"seed": "1"}, "has no fields"),
-        (world.alice, {"sampler": ["DDIM"]}, "is no option"),
+        (world.alice, {"sampler": ["DDIM"]}, "is not an option"),
     ):
         with pytest.raises(ClientRefused, match=complaint):
             await stage.discord.submit(user, modal, values)
