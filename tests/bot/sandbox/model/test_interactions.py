@@ -72,7 +72,7 @@ async def test_every_kind_of_option_arrives_as_what_it_is(stage: SpecimenStage) 
         ({"prompt": "x" * 51}, "1 to 50 characters"),
         ({"prompt": "x", "steps": 61}, "takes 1 to 60"),
         ({"prompt": "x", "steps": "many"}, "takes int"),
-        ({"prompt": "x", "size": "huge"}, "no choice of the option 'size'"),
+        ({"prompt": "x", "size": "huge"}, "not a choice of the option 'size'"),
         ({"prompt": "x", "sampler": "euler"}, "has no options"),
         ({"prompt": "x", "source": Upload("big.png", bytes(10 * 2**20 + 1))}, "limit is 10 MiB"),
     ],
