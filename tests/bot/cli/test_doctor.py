@@ -304,7 +304,7 @@ def test_a_tagger_is_checked_if_one_is_set(
     (folder / "selected_tags.csv").write_text("tag_id,name,category,count\n1,hat,0,1\n", "utf-8")
     assert anima("doctor", "--device", "cpu") == 1
     [problem] = lines(capsys, "problem")
-    assert "has 67 outputs, but selected_tags.csv beside it lists 1 tags" in problem
+    assert "has 67 outputs, but selected_tags.csv next to it lists 1 tags" in problem
     monkeypatch.setenv("ANIMA_TAGGER", str(tmp_path / "none"))
     assert anima("doctor", "--device", "cpu") == 1
     assert lines(capsys, "problem") == [

@@ -14,5 +14,5 @@ def test_a_local_ray_crash_counts_as_a_dead_engine() -> None:
     def remote(_batch: int) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    with pytest.raises(EngineDied, match=r"out of reach: .*Broken pipe"):
+    with pytest.raises(EngineDied, match=r"cannot be reached: .*Broken pipe"):
         RemoteEngine(SimpleNamespace(start=SimpleNamespace(remote=remote)))
