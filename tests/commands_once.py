@@ -15,8 +15,9 @@ from discord import app_commands
 from bot.sandbox.model import commands
 from bot.sandbox.model.errors import ApiError, FormErrors, Path
 from bot.sandbox.server import rest
+from bot.text.translation import Translator
 
-_translated: dict[tuple[type, str], str] = {}
+_translated: dict[str, str] = {}
 #: What was checked and in which nothing was wrong.
 _right_types: set[str] = set()
 _right_commands: set[str] = set()
@@ -37,10 +38,13 @@ def _translate_once(kind: Any) -> None:
     async def translated(
         command: Any, tree: app_commands.CommandTree[Any], translator: app_commands.Translator
     ) -> dict[str, Any]:
-        key = (type(translator), json.dumps(command.to_dict(tree)))
+        if type(translator) is not Translator:
+            payload: dict[str, Any] = await translate(command, tree, translator)
+            return payload
+        key = json.dumps(command.to_dict(tree))
         if key not in _translated:
             _translated[key] = json.dumps(await translate(command, tree, translator))
-        payload: dict[str, Any] = json.loads(_translated[key])
+        payload = json.loads(_translated[key])
         return payload
 
     kind.get_translated_payload = translated
