@@ -45,6 +45,7 @@ LORA_REMOVED = N_("A LoRA for this was removed before it was drawn. Please choos
 NOTHING_REDRAWN = N_("This mask would redraw nothing. Make its white parts wider, or its grey parts lighter.")
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
+OUT_OF_REACH = N_("Discord didn't let me post the picture in the channel or send it as a private message.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP with the same settings inside.")
 CANCELLED_BY_MODERATOR = N_("This was cancelled by a moderator.")
 DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the moment.")
@@ -62,7 +63,7 @@ _ENGINE_REASONS = (
     LORA_REMOVED,
     NOTHING_REDRAWN,
 )
-_DELIVERY_REASONS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+_DELIVERY_REASONS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED, OUT_OF_REACH)
 _MODERATOR_REASONS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
 _OPERATOR_REASONS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
 #: Our reasons as they are stored: the sentence, or that of an earlier release. Others are the engine's own
@@ -75,6 +76,7 @@ KNOWN_REASONS = {
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,
     "The picture is too large for Discord, even made smaller. Please ask for a smaller size.": TOO_LARGE_FOR_DISCORD,
     "Discord did not take the picture. Please try again.": DISCORD_REFUSED,
+    "The job's message, its channel and a private message were all out of reach.": OUT_OF_REACH,
     "This bot is only for the servers that its operator has chosen, and this one isn't among them.": NOT_IN_THIS_SERVER,
 }
 GOES_ON = N_("I'm restarting. Your job will resume automatically")

@@ -264,7 +264,7 @@ class Delivery:
             return replace(sent, in_private=True)
         if refusal is not None:
             raise NoLongerAllowed(refusal)
-        raise Undeliverable("The job's message, its channel and a private message were all out of reach.")
+        raise Undeliverable(messages.OUT_OF_REACH)
 
     async def _post_in_channel(self, job: Job, news: _JobUpdate, judgement: Judgement) -> Posted | None:
         """In the job's own message, or else in a new one in its channel. None if neither is possible."""

@@ -45,6 +45,7 @@ def test_whatever_is_made_from_an_image_is_named_in_its_message_in_lists_and_in_
             messages.TOO_LARGE_FOR_DISCORD,
         ),
         ("Discord did not take the picture. Please try again.", messages.DISCORD_REFUSED),
+        ("The job's message, its channel and a private message were all out of reach.", messages.OUT_OF_REACH),
         (
             "This bot is only for the servers that its operator has chosen, and this one isn't among them.",
             messages.NOT_IN_THIS_SERVER,

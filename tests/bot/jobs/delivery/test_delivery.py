@@ -14,6 +14,7 @@ from PIL import Image
 
 from bot.jobs import workers
 from bot.jobs.delivery import outbox
+from bot.messages.job import OUT_OF_REACH
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.errors import ApiError, Refusal
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
@@ -142,7 +143,7 @@ async def test_without_any_open_route_the_job_ends_with_a_refund(stage: Stage) -
     stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.VIEW_CHANNEL)
     stage.engine.let_go()
     job = await stage.in_state(job_id, JobState.FAILED)
-    assert "were all out of reach" in job.reason
+    assert job.reason == OUT_OF_REACH
     assert await spent(stage) == 0
 
 
