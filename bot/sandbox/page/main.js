@@ -168,6 +168,7 @@ async function reload() {
   try {
     const view = await session.get("/view");
     if (store.session !== session) return;
+    if (view.instance !== store.view.instance) return reopen();
     setView(view);
     if (locale !== view.me.locale) await changeLanguage();
     if (!store.channels.has(channel.id)) return showChannel(firstChannel());
@@ -200,11 +201,12 @@ async function changeLanguage() {
 
 function connected(instance) {
   showStatus("");
-  if (instance === store.view.instance) return;
-  // The sandbox was started again: it knows nothing of what stood here.
-  const { userId } = store.session;
-  const channelId = store.channel?.id;
-  becomeUser(userId, channelId);
+  if (instance !== store.view.instance) reopen();
+}
+
+/** The sandbox was started again: it knows nothing of what is shown here. */
+function reopen() {
+  return becomeUser(store.session.userId, store.channel?.id);
 }
 
 async function chooseLanguage(locale) {

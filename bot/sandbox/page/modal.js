@@ -74,7 +74,8 @@ export function openModal(modal, submit) {
   });
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (returnTo) current(returnTo).focus();
+    // The browser has given the focus back, unless an update replaced the element or the person has gone elsewhere.
+    if (returnTo && document.activeElement === document.body) current(returnTo).focus();
   });
   document.body.append(dialog);
   dialog.showModal();

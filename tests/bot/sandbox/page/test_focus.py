@@ -74,6 +74,21 @@ async def test_tab_goes_into_the_private_answer_to_a_form(stage: SpecimenStage, 
     await expect(screen.button("Info")).to_be_focused()
 
 
+async def test_a_closed_form_takes_the_focus_from_nobody(stage: SpecimenStage, screen: Screen) -> None:
+    class NameForm(ui.Modal, title="A form"):
+        name = ui.TextInput(label="Name")
+
+    await shown(stage, panel(lambda i: i.response.send_modal(NameForm())))
+    await screen.button("More…").press("Enter")
+    await expect(screen.modal.get_by_label("Name")).to_be_focused()
+    # The browser says that a dialog is closed a moment later.
+    await screen.page.evaluate(
+        "document.querySelector('dialog.modal').close(); document.querySelector('#text').focus()"
+    )
+    await expect(screen.modal).to_have_count(0)
+    await expect(screen.text).to_be_focused()
+
+
 async def test_who_went_on_typing_is_left_alone(stage: SpecimenStage, screen: Screen) -> None:
     async def later(interaction: discord.Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
