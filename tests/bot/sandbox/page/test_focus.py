@@ -75,10 +75,10 @@ async def test_tab_goes_into_the_private_answer_to_a_form(stage: SpecimenStage, 
 
 
 async def test_a_closed_form_takes_the_focus_from_nobody(stage: SpecimenStage, screen: Screen) -> None:
-    class NameForm(ui.Modal, title="A form"):
+    class UnfilledForm(ui.Modal, title="A form"):
         name = ui.TextInput(label="Name")
 
-    await shown(stage, panel(lambda i: i.response.send_modal(NameForm())))
+    await shown(stage, panel(lambda i: i.response.send_modal(UnfilledForm())))
     await screen.button("More…").press("Enter")
     await expect(screen.modal.get_by_label("Name")).to_be_focused()
     # The browser says that a dialog is closed a moment later.
