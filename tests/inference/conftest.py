@@ -7,14 +7,15 @@ from multiprocessing.connection import Connection
 import pytest
 
 from inference import Engine
-from inference.startup.preparation import prepare_engines
+from inference.startup import preparation
 from tests.golden import MODELS
 
 
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """Engines' processes are copied from one, as the bot's are, instead of importing PyTorch each."""
-    prepare_engines()
+    preparation.IMPORT_TIMEOUT = 600.0  # long, because the machine may be busy
+    preparation.prepare_engines()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import discord
+import psutil
 import pytest
 import torch
 from discord.gateway import DiscordWebSocket
@@ -125,8 +126,10 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_right_files_are_used_and_one_screen_says_why(
-    anima: Anima, models: Path, capsys: pytest.CaptureFixture[str]
+    anima: Anima, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    enough = psutil.virtual_memory()._replace(total=64 << 30, available=48 << 30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: enough)
     files = ModelFiles.find(models)
     used = [file.path.name for file in (files.transformer, files.text_encoder, files.vae)]
     assert used == ["anima-base-v1.0.safetensors", "qwen_3_06b_base.safetensors", "qwen_image_vae.safetensors"]
