@@ -156,7 +156,7 @@ def _serve_page(options: argparse.Namespace) -> None:
 def _run_until_done(load: Callable[[], Serve], log_level: int = logging.WARNING) -> None:
     """Run what needs the settings. Errors that an operator can fix end in a sentence, others in a traceback.
 
-    `load` imports what is to run: after the settings, so that a mistake in them is told without waiting for that.
+    `load` imports what is to run: after the settings, so that a mistake in them is reported at once.
     """
     with without_garbage_collection():
         from bot.cli.startup_errors import explain

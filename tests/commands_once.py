@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from discord import app_commands
@@ -51,29 +52,22 @@ def _translate_once(kind: Any) -> None:
 
 
 def _types_checked_once(body: Any, errors: FormErrors) -> None:
-    """Lists are those of commands; other bodies are rarely the same."""
-    if not isinstance(body, list):
+    if isinstance(body, list):  # of commands; other bodies are rarely the same
+        _check_once(_right_types, body, errors, lambda errors: _check_types(body, errors))
+    else:
         _check_types(body, errors)
-    elif (written := json.dumps(body)) not in _right_types:
-        if _is_right(lambda body, path, errors: _check_types(body, errors, path), body):
-            _right_types.add(written)
-        else:
-            _check_types(body, errors)
 
 
 def _command_checked_once(definition: Any, path: Path, errors: FormErrors) -> None:
-    if (written := json.dumps(definition)) not in _right_commands:
-        if _is_right(_check_command, definition):
-            _right_commands.add(written)
-        else:
-            _check_command(definition, path, errors)
+    _check_once(_right_commands, definition, errors, lambda errors: _check_command(definition, path, errors))
 
 
-def _is_right(check: Callable[[Any, Path, FormErrors], None], body: Any) -> bool:
+def _check_once(right: set[str], value: Any, errors: FormErrors, check: Callable[[FormErrors], None]) -> None:
+    if (written := json.dumps(value)) in right:
+        return
+    check(errors)
     found = FormErrors()
-    check(body, (), found)
-    try:
+    check(found)
+    with suppress(ApiError):
         found.raise_if_any()
-    except ApiError:
-        return False
-    return True
+        right.add(written)

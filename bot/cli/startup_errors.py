@@ -55,7 +55,7 @@ def explain(error: Exception) -> str | None:
 
 
 def _explain_others(error: Exception) -> str | None:
-    import aiohttp  # only here, so that a mistake in the settings is told without waiting for these
+    import aiohttp  # not at the top: most errors at start need neither
     import discord
 
     match error:

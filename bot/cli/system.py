@@ -17,8 +17,8 @@ def prepare_process() -> None:
     if sys.platform in ("win32", "darwin"):
         use_system_certificates()
     allow_open_files()
-    # At the end Python looks for garbage once more: a third of a second where PyTorch is imported, for a memory that
-    # the system takes back anyway.
+    # Python collects garbage once more as it exits. With PyTorch imported that takes a third of a second, and the
+    # system frees the memory anyway.
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         escape_unencodable(stream)

@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.ops import logs
 from bot.prompting.described import TagThresholds
-from bot.rules.figures import CREDITS_OUTSIDE, Credits, Snowflake
 from bot.rules.image_policy import ImagePolicy, thresholds
+from bot.rules.setting_types import CREDITS_OUTSIDE, Credits, Snowflake
 from inference.cluster.address import head_address
 from inference.cluster.token import default_token_file
 from inference.process import EngineSettings

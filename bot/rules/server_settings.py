@@ -32,7 +32,7 @@ from bot.generation.values import (
     Steps,
 )
 from bot.prompting import TagIndex
-from bot.rules.figures import CREDITS_OUTSIDE, Credits, Snowflake
+from bot.rules.setting_types import CREDITS_OUTSIDE, Credits, Snowflake
 from inference import NativeSettings
 from inference.request import MAX_SIDE
 from inference.weights.modelspec import ANIMA

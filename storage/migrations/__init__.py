@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-#: The line of each step that names it, and the one that names the step before it.
-NAMES = re.compile(r'^(revision|down_revision) = ["\'](\w+)["\']$', re.MULTILINE)
+#: The lines of a migration that name it and the one before it.
+REVISION_LINE = re.compile(r'^(revision|down_revision) = ["\'](\w+)["\']$', re.MULTILINE)
 
 
 def upgrade(connection: Connection) -> None:
@@ -15,24 +15,24 @@ def upgrade(connection: Connection) -> None:
 
     Raises DatabaseRefused if a newer version of the bot wrote the database.
     """
-    if _done(connection) == newest():
+    if _current_revisions(connection) == latest_revisions():
         return
-    from storage.migrations.steps import take_steps  # only here: Alembic takes a tenth of the bot's start
+    from storage.migrations.revisions import upgrade_tables  # not at the top: Alembic takes a tenth of the bot's start
 
-    take_steps(connection)
+    upgrade_tables(connection)
 
 
-def _done(connection: Connection) -> set[str]:
-    """The last steps that Alembic has noted in the database."""
+def _current_revisions(connection: Connection) -> set[str]:
+    """What Alembic has noted in the database."""
     if not inspect(connection).has_table("alembic_version"):
         return set()
     return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
 
 
 @cache
-def newest() -> set[str]:
-    """The steps after which no other comes, as Alembic finds them by importing all."""
+def latest_revisions() -> set[str]:
+    """Those that no other follows, read from the files' text. Alembic would import them all."""
     files = Path(__file__).with_name("versions").glob("*.py")
-    names = [name for file in files for name in NAMES.findall(file.read_text("utf-8"))]
-    steps, before = ({name for key, name in names if key == wanted} for wanted in ("revision", "down_revision"))
-    return steps - before
+    lines = [line for file in files for line in REVISION_LINE.findall(file.read_text("utf-8"))]
+    revisions, followed = ({name for key, name in lines if key == wanted} for wanted in ("revision", "down_revision"))
+    return revisions - followed

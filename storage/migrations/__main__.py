@@ -6,7 +6,7 @@ from alembic import command
 from sqlalchemy import create_engine
 
 from storage.migrations import upgrade
-from storage.migrations.steps import alembic
+from storage.migrations.revisions import alembic
 
 
 def main() -> None:

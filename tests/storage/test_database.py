@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.database import Database
-from storage.migrations import newest, steps
+from storage.migrations import latest_revisions, revisions
 from storage.schema import metadata
 from tests.storage.requests import ALICE, UNLIMITED, accepted, an_image, an_imagine, delivered, running
 from tests.storage.rules import broken_rules
@@ -119,12 +119,25 @@ async def test_several_may_open_a_new_database_at_once(url):
 
 async def test_a_database_of_this_version_is_opened_without_alembic(url, monkeypatch):
     await (await Database.open(url)).close()
-    monkeypatch.setattr(steps, "take_steps", lambda _: pytest.fail("there was nothing to do"))
+    monkeypatch.setattr(revisions, "upgrade_tables", lambda _: pytest.fail("there was nothing to do"))
     await (await Database.open(url)).close()
 
 
-def test_the_newest_step_is_the_one_that_alembic_finds():
-    assert newest() == set(steps.all_steps().get_heads())
+def test_the_latest_revision_is_the_one_that_alembic_finds():
+    assert latest_revisions() == set(revisions.migration_scripts().get_heads())
+
+
+async def test_work_that_cannot_be_cancelled_needs_one_task(url):
+    async def task():
+        return asyncio.current_task()
+
+    async def both():
+        return await task(), await database.transactions.finish(task())
+
+    database = await Database.open(url)
+    outer, inner = await database.transactions.finish(both())
+    await database.close()
+    assert outer is inner is not asyncio.current_task()
 
 
 async def test_a_database_of_a_newer_version_is_refused(url):

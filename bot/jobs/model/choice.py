@@ -44,7 +44,7 @@ class ModelChoice:
 
     @property
     def has_alternatives(self) -> bool:
-        """Whether there are has_alternatives models to choose from."""
+        """Whether there are several models to choose from."""
         return len(self.offered) > 1
 
     def on_offer(self) -> ModelInfo:

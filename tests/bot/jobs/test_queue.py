@@ -578,7 +578,7 @@ def test_each_job_is_overtaken_by_at_most_one_batch_for_the_sake_of_what_is_load
     assert all(times <= 1 for times in overtaken.values()), overtaken
 
 
-# waiting, note_pause, closing
+# waiting, pausing, closing
 
 
 async def test_take_waits_until_there_is_a_job() -> None:

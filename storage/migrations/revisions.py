@@ -1,4 +1,4 @@
-"""The steps from any older version's tables to this one's, by Alembic."""
+"""Upgrades the tables of any older version with Alembic."""
 
 from functools import cache
 from pathlib import Path
@@ -12,22 +12,22 @@ from sqlalchemy import Connection
 from storage.backend.errors import DatabaseRefused
 
 
-def take_steps(connection: Connection) -> None:
-    """Those that the database lacks. Raises DatabaseRefused if a newer version of the bot wrote it."""
-    steps = all_steps()
-    known = {step.revision for step in steps.walk_revisions()}
-    done = set(MigrationContext.configure(connection).get_current_heads())
-    if unknown := done - known:
+def upgrade_tables(connection: Connection) -> None:
+    """Run the migrations that the database lacks. Raises DatabaseRefused if a newer version of the bot wrote it."""
+    scripts = migration_scripts()
+    known = {script.revision for script in scripts.walk_revisions()}
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if unknown := current - known:
         raise DatabaseRefused(
             f"The database was written by a newer version of Anima Bot (its schema is {', '.join(sorted(unknown))}); "
             "run that version, or restore a backup from before it."
         )
-    if done != set(steps.get_heads()):
+    if current != set(scripts.get_heads()):
         command.upgrade(alembic(connection), "head")
 
 
 @cache
-def all_steps() -> ScriptDirectory:
+def migration_scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
 

@@ -1,4 +1,7 @@
-"""Figures that the operator's settings share with those of servers. Imports little, for it is read at each start."""
+"""Types and limits that the operator's settings share with those of servers.
+
+Every command imports them, so this module imports little.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 MAX_CREDITS = 1_000_000
-#: Credits a day of each person outside of servers.
+#: The default of `CREDITS_OUTSIDE_SERVERS`: credits a day for each person outside of servers.
 CREDITS_OUTSIDE = 10.0
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
