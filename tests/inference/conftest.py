@@ -14,6 +14,7 @@ from tests.golden import MODELS
 @pytest.fixture(scope="session")
 def prepared() -> None:
     """Engines' processes are copied from one, as the bot's are, instead of importing PyTorch each."""
+    assert preparation._preparation is None, "a test of the bot has prepared engines and left them to this one"
     preparation.IMPORT_TIMEOUT = 600.0  # long, because the machine may be busy
     preparation.prepare_engines()
 

@@ -8,6 +8,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.ops.settings import Settings
+from inference.startup import preparation
 from tests.bot.cli.fake_hub import FakeHub
 
 #: Runs `anima` with arguments and gives its exit code.
@@ -21,6 +22,12 @@ def empty_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*(field.upper() for field in Settings.model_fields), "HF_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture(autouse=True)
+def no_engine_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preparation stays for the whole process: other tests would get engines in this one's folder, which is gone."""
+    monkeypatch.setattr(preparation, "prepare_engines", lambda also: None)
 
 
 @pytest.fixture

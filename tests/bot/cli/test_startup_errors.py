@@ -20,7 +20,6 @@ from bot.cli.startup_errors import (
     WRONG_TOKEN,
     explain,
 )
-from inference.startup import preparation
 from tests.bot.cli.conftest import Anima
 
 
@@ -72,7 +71,6 @@ def test_other_errors_keep_their_traceback(error: Exception) -> None:
 def test_a_mistake_in_the_settings_is_told_before_the_rest_is_imported(
     anima: Anima, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(preparation, "prepare_engines", lambda also: None)
     monkeypatch.setenv("ANIMA_LARGEST_BATCH", "many")
     for module in ("bot.app", "bot.sandbox.session"):
         monkeypatch.setitem(sys.modules, module, None)  # importing it fails
