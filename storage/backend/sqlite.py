@@ -3,7 +3,9 @@
 import logging
 import os
 import sqlite3
+import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
@@ -20,6 +22,9 @@ MIN_VERSION = (3, 35)
 
 #: How long a write waits for another process to finish its own.
 BUSY_SECONDS = 10
+
+#: Seconds between two attempts to change the journal's mode.
+RETRY_INTERVAL = 0.02
 
 #: How a transaction begins that is not told otherwise.
 READING = "BEGIN"
@@ -50,17 +55,7 @@ def sqlite_engine(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(dialect: Any, record: Any, arguments: Any, settings: Any) -> Any:
-        return dialect.connect(*arguments, async_creator_fn=sqlite_connection.connect, **settings)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(WAL)
-        if cursor.fetchone()[0] != "wal":
-            raise DatabaseRefused(f"The database {url.database} {NOT_ON_THIS_COMPUTER}")
-        for pragma in PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
+        return dialect.connect(partial(open_file, *arguments, **settings), async_creator_fn=sqlite_connection.connect)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
@@ -71,6 +66,37 @@ def sqlite_engine(url: URL) -> AsyncEngine:
                 connection.exec_driver_sql(statement)
 
     return engine
+
+
+def open_file(database: str, **settings: Any) -> sqlite3.Connection:
+    """`settings` are those of `sqlite3.connect`. Raises DatabaseRefused where SQLite cannot work safely."""
+    connection: sqlite3.Connection = sqlite3.connect(database, **settings)
+    try:
+        if use_wal(connection) != "wal":
+            raise DatabaseRefused(f"The database {database} {NOT_ON_THIS_COMPUTER}")
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def use_wal(connection: sqlite3.Connection) -> str:
+    """The mode that the database's journal is in afterwards.
+
+    While another connection changes the mode of the same new file, or writes its first tables, SQLite does not wait: it
+    fails at once.
+    """
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            mode: str = connection.execute(WAL).fetchone()[0]
+            return mode
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(RETRY_INTERVAL)
 
 
 def examine(file: Path) -> None:

@@ -108,9 +108,13 @@ class SingleTripCursor:
             self._open = None
 
 
-async def connect(database: str, **settings: Any) -> SingleTripConnection:
-    """`settings` are those of `sqlite3.connect`."""
-    connection = SingleTripConnection(lambda: sqlite3.connect(database, **settings), iter_chunk_size=ROWS)
+async def connect(connector: Callable[[], sqlite3.Connection]) -> SingleTripConnection:
+    """`connector` is called in the connection's thread, whose errors are raised here."""
+    connection = SingleTripConnection(connector, iter_chunk_size=ROWS)
     connection._thread.daemon = True
-    await connection
+    try:
+        await connection
+    except Exception:
+        connection._thread.join()  # it is ending, and reports that to the event loop, which must not be closed yet
+        raise
     return connection

@@ -1,10 +1,13 @@
 """SQLite's file: what each connection is set to, and disks on which it cannot be trusted."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 from sqlalchemy import make_url, select, update
+from sqlalchemy.exc import OperationalError
 
 from storage.backend.errors import DatabaseRefused, StorageUnavailable
 from storage.backend.sqlite import examine, is_on_network_share, sqlite_engine, synced
@@ -19,6 +22,29 @@ async def test_a_commit_reaches_the_disk_on_macos_too(tmp_path: Path) -> None:
     async with engine.begin() as connection:
         for pragma, value in (("synchronous", 2), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
             assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() == value
+    await engine.dispose()
+
+
+async def test_a_new_database_is_opened_while_another_connection_writes_its_first_tables(tmp_path: Path) -> None:
+    """Until the first connection has changed the journal's mode, SQLite refuses the second without waiting."""
+    with closing(sqlite3.connect(tmp_path / "anima.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        engine = sqlite_engine(make_url(f"sqlite+aiosqlite:///{tmp_path}/anima.db"))
+        connecting = asyncio.ensure_future(engine.connect().start())
+        done, _ = await asyncio.wait([connecting], timeout=0.2)
+        assert not done
+        other.execute("COMMIT")
+        await (await connecting).close()
+    await engine.dispose()
+
+
+async def test_a_database_that_stays_locked_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "anima.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        engine = sqlite_engine(make_url(f"sqlite+aiosqlite:///{tmp_path}/anima.db"))
+        with pytest.raises(OperationalError, match="locked"):
+            await engine.connect().start()
     await engine.dispose()
 
 
