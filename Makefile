@@ -48,6 +48,6 @@ screenshots: .venv/installed-dev
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) run.py --install
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+.venv/installed-dev: pyproject.toml constraints.txt
+	@$(PYTHON) run.py --install dev
 	@touch $@

@@ -3,6 +3,7 @@
     python3.13 run.py                  the bot, or the sandbox where .env has no DISCORD_TOKEN
     python3.13 run.py doctor           any other `anima` command
     python3.13 run.py --install        only installs
+    python3.13 run.py --install dev    installs what the tests need as well
 
 On Windows it is `py -3.13 run.py`.
 
@@ -45,12 +46,13 @@ SIZE = (
 
 
 def main(arguments: list[str]) -> None:
-    only_install = arguments == ["--install"]
-    if not installed():
+    only_install = arguments[:1] == ["--install"]
+    extras = arguments[1:] if only_install else []
+    if extras or not installed():
         sentence = why_not_this_python()
         if sentence:
             sys.exit(sentence)
-        install()
+        install(extras)
     if only_install:
         return
     start(arguments or ["start"])
@@ -101,10 +103,13 @@ def another_python() -> str:
     return f"Use another Python: {name} run.py, or make PYTHON={name} run{where}."
 
 
-def install() -> None:
-    """Create .venv and install the packages into it. Ends in a sentence where that fails."""
+def install(extras: list[str]) -> None:
+    """Create .venv and install the packages into it, with these extras of pyproject.toml.
+
+    Ends in a sentence where that fails.
+    """
     print(SIZE, flush=True)
-    for command in install_commands():
+    for command in install_commands(extras):
         try:
             code = subprocess.call(command, cwd=str(ROOT))
         except OSError as error:
@@ -115,7 +120,7 @@ def install() -> None:
     STAMP.write_text(cuda_build(gpus) if gpus else "", encoding="utf-8")
 
 
-def install_commands() -> list[list[str]]:
+def install_commands(extras: list[str]) -> list[list[str]]:
     """Create the environment, then pip: PyTorch for the GPU where PyPI has only the one for the CPU, and the bot."""
     pip = [str(python()), "-m", "pip", "install", "--disable-pip-version-check", "--constraint", "constraints.txt"]
     commands = [[sys.executable, "-m", "venv", str(VENV)]]
@@ -125,7 +130,8 @@ def install_commands() -> list[list[str]]:
         # bot, for this index has not all of the pinned versions.
         build = cuda_build(gpus)
         commands.append([*pip, "--no-deps", f"{pinned('torch')}+{build}", "--index-url", PYTORCH + build])
-    commands.append([*pip, "--editable", ".[windows-compile]" if gpus else "."])
+        extras = [*extras, "windows-compile"]
+    commands.append([*pip, "--editable", f".[{','.join(extras)}]" if extras else "."])
     return commands
 
 

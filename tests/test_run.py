@@ -82,16 +82,34 @@ def test_linux_and_macos_install_the_bot_with_the_pinned_packages(
 ) -> None:
     play(monkeypatch, system, **{"nvidia-smi": RTX_4090})
     python = str(folder / ".venv" / "bin" / "python")
-    assert run.install_commands() == [
+    assert run.install_commands([]) == [
         [sys.executable, "-m", "venv", str(folder / ".venv")],
         [python, *PIP, "--editable", "."],
     ]
 
 
+def test_what_the_tests_need_comes_in_the_same_installation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(monkeypatch, "linux")
+    assert [command[-1] for command in run.install_commands(["dev"])[1:]] == [".[dev]"]
+    play(monkeypatch, "win32", **{"nvidia-smi": RTX_4090})
+    assert run.install_commands(["dev"])[-1][-1] == ".[dev,windows-compile]"
+
+
+def test_it_installs_what_the_tests_need_where_the_bot_is_installed_already(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installations: list[list[str]] = []
+    monkeypatch.setattr(run, "installed", lambda: True)
+    monkeypatch.setattr(run, "install", installations.append)
+    run.main(["--install"])
+    run.main(["--install", "dev"])
+    assert installations == [["dev"]]
+
+
 def test_windows_without_an_nvidia_card_installs_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play(monkeypatch, "win32")
     python = str(folder / ".venv" / "Scripts" / "python.exe")
-    assert run.install_commands()[1:] == [[python, *PIP, "--editable", "."]]
+    assert run.install_commands([])[1:] == [[python, *PIP, "--editable", "."]]
 
 
 def test_windows_with_a_driver_that_finds_no_card_installs_the_same(
@@ -103,14 +121,14 @@ def test_windows_with_a_driver_that_finds_no_card_installs_the_same(
         raise subprocess.CalledProcessError(6, command)  # "No devices were found"
 
     monkeypatch.setattr(run.subprocess, "check_output", fail)
-    assert len(run.install_commands()) == 2
+    assert len(run.install_commands([])) == 2
 
 
 def test_windows_with_an_nvidia_card_gets_pytorch_for_it_before_the_bot_and_triton_with_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(monkeypatch, "win32", **{"nvidia-smi": RTX_4090 + "\n"})
-    _, pytorch, bot = run.install_commands()
+    _, pytorch, bot = run.install_commands([])
     index = "https://download.pytorch.org/whl/cu130"
     pinned = next(
         line
@@ -158,7 +176,7 @@ def test_pytorch_is_installed_again_once_windows_has_a_driver_or_card_that_needs
         run.python().parent.mkdir(parents=True, exist_ok=True)
         run.python().touch()
         assert not run.installed()
-        run.install()
+        run.install([])
         assert run.installed()
     play(monkeypatch, "win32")
     assert run.installed(), "what is there works without a card too"
@@ -174,7 +192,7 @@ def test_a_failed_installation_is_not_taken_for_one(folder: Path, monkeypatch: p
     commands: list[list[str]] = []
     monkeypatch.setattr(run.subprocess, "call", lambda command, **_: commands.append(command) or len(commands) - 1)
     with pytest.raises(SystemExit, match=r"the reason is above\. Start it again to continue"):
-        run.install()
+        run.install([])
     assert len(commands) == 2 and not run.STAMP.exists()
 
 
