@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 
 from tests.commands_once import translate_and_check_once
+from tests.mixed_order import mix
 from tests.postgresql_server import PostgresqlServer, emptied, missing
 from tests.postgresql_server import postgresql_server as running_server
 from tests.stuck_tests import StuckTestWatch
@@ -89,6 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if _uses_postgresql(item):
             item.add_marker("postgres")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = mix(items)
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
