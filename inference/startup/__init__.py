@@ -1,1 +1,1 @@
-"""What makes an engine's process start quickly."""
+"""Makes an engine's process start quickly."""

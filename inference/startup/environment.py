@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: Where PyTorch's compiler and triton keep what they compiled, as they call it.
+#: The variables for the cache folders of PyTorch's compiler and of triton.
 COMPILED = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def set_up_environment() -> None:
-    """Set what the operator has not set."""
-    # Threads that wait by spinning make an image ten times as slow as soon as another program wants a core.
+    """Set the variables that the operator has not set."""
+    # Threads that spin while waiting make an image ten times slower as soon as another program needs a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if (compiled := cache_folder()) is not None:
         for name, folder in zip(COMPILED, ("inductor", "triton"), strict=True):
@@ -19,9 +19,9 @@ def set_up_environment() -> None:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled code is kept between starts: `anima-bot` in XDG_CACHE_HOME, which is `~/.cache` if not set.
+    """Where compiled code is kept between starts: `anima-bot` in XDG_CACHE_HOME, by default `~/.cache`.
 
-    None where there is no such folder and none can be made: then PyTorch's own, in the folder for temporary files.
+    None if it cannot be created or written; PyTorch then uses its own folder among the temporary files.
     """
     try:
         folder = _cache_home() / "anima-bot"
@@ -32,7 +32,7 @@ def cache_folder() -> Path | None:
 
 
 def why_not_kept() -> str | None:
-    """Why code that is compiled for a GPU may be gone at the next start, and what to do; None where it is kept."""
+    """Why code compiled for the GPU may be lost before the next start, and what to do; None if it is kept."""
     if cache_folder() is not None or all(name in os.environ for name in COMPILED):
         return None
     try:

@@ -1,6 +1,6 @@
-"""What the process that engines are forked from imports. Nothing else imports this module.
+"""The imports of the process that engines are forked from. Nothing else imports this module.
 
-Nothing may run on a device here, nor on several threads: neither survives being copied.
+It must not use a device or start threads: neither survives a fork.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POLL_INTERVAL = 0.1
 
 @contextmanager
 def exit_with_parent(parent: int) -> Iterator[None]:
-    """End this process at once if its parent ends meanwhile; it would notice only afterwards."""
+    """End this process at once if its parent ends meanwhile; otherwise it would notice only after the imports."""
     over = threading.Event()
 
     def watch() -> None:
@@ -36,7 +36,7 @@ def exit_with_parent(parent: int) -> Iterator[None]:
 
 
 set_up_environment()
-# The bot ends it, by ending. A service manager's SIGTERM, which goes to every process, would leave engines without it.
+# It ends when the bot does. A service manager sends SIGTERM to every process, but engines still need this one.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with exit_with_parent(os.getppid()), without_garbage_collection():
     import inference.engine  # noqa: F401, after the environment, which PyTorch reads as it is imported

@@ -1,11 +1,11 @@
 """Imports PyTorch ahead of time, in a process that engines are then forked from.
 
-`prepare` starts it, as early as it is known that there is going to be an engine. It imports while the bot itself still
-does. An engine's process that starts again after a crash imports nothing. Memory that processes do not change is shared
-by them.
+`prepare_engines` starts that process as soon as an engine is known to be needed, so that it imports while the bot is
+still importing too. An engine that restarts after a crash imports nothing. The processes share memory that they do not
+change.
 
-Where copying is not safe (macOS, and CPython before 3.11.1, whose server anybody on the machine could talk to) or not
-possible (Windows), or where it failed, engines start as other processes do.
+Engines are spawned as usual where forking is impossible (Windows), unsafe (macOS, and CPython before 3.11.1, whose fork
+server accepts connections from anybody on the machine) or has failed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that an engine's start waits for the imports; then it does without.
+#: Seconds that an engine's start waits for the imports before it gives up on them.
 IMPORT_TIMEOUT = 60.0
 IMPORTS = "inference.startup.imports"
 
@@ -30,7 +30,7 @@ class _Preparation:
         self.succeeded = False
 
     def run(self) -> None:
-        """Fork a process that does nothing: it answers as soon as the imports are done."""
+        """Fork a process that does nothing, which succeeds once the imports are done."""
         try:
             trial = multiprocessing.get_context("forkserver").Process(target=_nothing, daemon=True)
             trial.start()
@@ -46,7 +46,7 @@ _preparation: _Preparation | None = None
 
 
 def prepare_engines(also: Sequence[str] = ()) -> None:
-    """Begin to import what engines need, and the modules `also`; returns at once. Only the first call has an effect."""
+    """Start importing what engines need, and the modules `also`. Returns at once; only the first call has an effect."""
     global _preparation
     if _preparation is not None or not can_be_copied():
         return
@@ -61,9 +61,9 @@ def can_be_copied(platform: str = sys.platform, version: tuple[int, ...] = sys.v
 
 
 def engine_context() -> ForkServerContext | SpawnContext:
-    """How to start an engine's process. Waits for a preparation that is under way.
+    """How to start an engine's process. Waits for a preparation in progress.
 
-    Where there is none, a new process: CUDA does not survive a fork, so this one cannot be copied.
+    Without one, engines are spawned: CUDA does not survive a fork, so the bot's own process cannot be forked.
     """
     ready = _preparation is not None and _preparation.over.wait(IMPORT_TIMEOUT) and _preparation.succeeded
     return multiprocessing.get_context("forkserver") if ready else multiprocessing.get_context("spawn")

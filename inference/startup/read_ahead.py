@@ -1,6 +1,6 @@
-"""Reads the model's files into the system's cache while PyTorch is imported, so that loading them waits for no disk.
+"""Reads the model's files into the system's page cache while PyTorch is imported, so that loading them is quick.
 
-What is read lies in memory that the system takes back whenever a program needs it.
+The system reclaims that memory whenever a program needs it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from inference.weights.headers.diffusion_models import find_diffusion_model
 
 logger = logging.getLogger(__name__)
 
-#: Read at a time.
+#: Bytes read at a time.
 CHUNK_SIZE = 64 << 20
-#: Of the memory that is available, the part that stays so.
+#: The part of the available memory to leave free.
 MIN_FREE_SHARE = 0.2
 
 
 def read_ahead(
     models: Path, diffusion_model: str | None, text_encoder: str | None = None, vae: str | None = None
 ) -> threading.Thread:
-    """Begin to read the files that an engine is going to load; returns at once. Names as in `ModelFiles.find`.
+    """Start reading the files that an engine is going to load; returns at once. Names as in `ModelFiles.find`.
 
-    What cannot be read or chosen is left to the engine, which has a sentence for it.
+    Files that cannot be found or read are skipped: the engine reports them.
     """
 
     def run() -> None:
@@ -53,7 +53,7 @@ def read_ahead(
 
 
 def expected_files(models: Path, diffusion_model: str | None, *others: str | None) -> list[Path]:
-    """The files in the order in which an engine loads them. Of the other parts, those that are certain.
+    """The files in the order in which an engine loads them. Text encoder and VAE only if there is no doubt which.
 
     Raises CheckpointError.
     """
@@ -67,9 +67,9 @@ def expected_files(models: Path, diffusion_model: str | None, *others: str | Non
 
 
 def fetch(path: Path) -> bool:
-    """Read a file into the system's cache, if it fits into the available memory. Returns whether it did.
+    """Read a file into the system's cache if it fits into the available memory. Returns whether it fits.
 
-    Linux reads by itself once advised to; elsewhere the file is read here, in pieces.
+    Linux reads in the background when advised to; elsewhere the file is read here, in chunks.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
@@ -86,7 +86,7 @@ def fetch(path: Path) -> bool:
 
 
 def read_through(file: RawIOBase) -> int:
-    """Read a file to its end, and discard it. Returns its bytes."""
+    """Read a file to its end and discard the data. Returns the number of bytes."""
     part, total = bytearray(CHUNK_SIZE), 0
     while read := file.readinto(part):
         total += read
