@@ -1,10 +1,10 @@
-"""First-block caching: in steps in which the first block does nearly what it did, the others are taken to as well.
+"""First-block caching: if the first block's output hardly changes in a step, the other blocks are skipped.
 
-The first block of a transformer is cheap to ask and tells how far the others' results would be from those of the last
-step that was computed in full: where what it adds to the residual stream has changed by less than `THRESHOLD`, what
-the others added then is added again. Each row of a batch (an image, guided or not) is decided on for itself. The
-observation is that of TeaCache (Liu et al. 2024, arXiv 2411.19108), which looks at the first block's input; looking at
-its output became known as first-block cache (ParaAttention, 2024).
+A transformer's first block is cheap and predicts how far the other blocks' results are from those of the last step
+computed in full. If its addition to the residual stream has changed by less than `THRESHOLD`, the others' cached
+addition is used again. Each row of a batch (an image, guided or not) is decided separately. TeaCache (Liu et al. 2024,
+arXiv 2411.19108) compares the first block's input; comparing its output is known as first-block cache (ParaAttention,
+2024).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-#: How much the first block's part may change, relative to itself, until all blocks are computed again.
+#: Relative change of the first block's addition from which all blocks are computed again.
 THRESHOLD = 0.2
-#: So many calls from the first on, in which an image takes shape, are always computed in full.
+#: This many first calls, in which an image takes shape, are always computed in full.
 WARMUP_CALLS = 3
-#: No more calls than this in a row are left out.
+#: The most calls in a row that are skipped.
 MAX_SKIPPED = 2
 
 
 @dataclass
 class _Slot:
-    """What was computed in full last, for each row: float32 [rows, tokens, width]."""
+    """The last full computation: additions to the residual stream, float32 [rows, tokens, width]."""
 
     first: Tensor
     rest: Tensor
@@ -33,7 +33,7 @@ class _Slot:
 
 @dataclass
 class BlockCache:
-    """Of one batch of images, from its first step to its last. `use_tile` tells apart what is drawn in turns."""
+    """The cache of one batch of images, from its first step to its last. Each tile has its own, see `use_tile`."""
 
     threshold: float = THRESHOLD
     _tile: int = 0
@@ -41,7 +41,7 @@ class BlockCache:
     _slots: dict[int, _Slot] = field(default_factory=dict)
 
     def use_tile(self, number: int) -> None:
-        """The next call is about this tile of the image."""
+        """Make the next `run` use this tile's cache."""
         self._tile = number
 
     def run(
@@ -50,7 +50,7 @@ class BlockCache:
         first: Callable[[Tensor], Tensor],
         rest: Callable[[Tensor, list[int]], Tensor],
     ) -> Tensor:
-        """All blocks' result for the residual stream `tokens`, float32 [rows, tokens, width].
+        """The result of all blocks for the residual stream `tokens`, float32 [rows, tokens, width].
 
         first: the first block. rest: the others, for the rows in a list.
         """
@@ -76,7 +76,7 @@ class BlockCache:
         return after + slot.rest
 
     def _stale(self, slot: _Slot, change: Tensor) -> list[int]:
-        """The rows that are to be computed again. On a GPU this waits for the first block."""
+        """The rows to compute again. On a GPU this waits for the first block."""
         difference = (change - slot.first).abs().mean(dim=(1, 2)) / slot.first.abs().mean(dim=(1, 2))
         return [
             row
