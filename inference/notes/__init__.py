@@ -1,6 +1,6 @@
 """Notes about what could not be done as requested: English sentences, each with a code and values.
 
-The bot translates them by these.
+The bot uses the code and values to translate them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-#: Keys of a LoRA file that a sentence names; of more it says how many.
+#: The most keys of a LoRA file that a sentence lists; it only counts the others.
 MAX_KEYS_NAMED = 3
 
 
@@ -42,7 +42,7 @@ SENTENCES: Mapping[NoteCode, str] = {
 
 
 class Note(str):
-    """A sentence in English. `values`: what is filled in, by name; of a LoRA also `lora`, `keys` and perhaps `more`."""
+    """An English sentence. `values`: its placeholders by name; a LoRA's also `lora`, `keys` and perhaps `more`."""
 
     code: NoteCode
     values: Mapping[str, str]
@@ -53,7 +53,7 @@ class Note(str):
         return note
 
     def __reduce__(self) -> tuple[type[Note], tuple[str, NoteCode, Mapping[str, str]]]:
-        """So that a note leaves the engine's process whole."""
+        """Pickle the code and values too, so that they reach the bot's process."""
         return Note, (str(self), self.code, self.values)
 
 
@@ -62,7 +62,7 @@ def make_note(code: NoteCode, **values: str) -> Note:
 
 
 def lora_note(lora: str, keys: Sequence[str], reason: Note) -> Note:
-    """The note that a LoRA is used without some of its keys. `reason`: why."""
+    """A note that a LoRA is used without some of its keys. `reason`: why."""
     values = {"lora": lora, "keys": ", ".join(keys[:MAX_KEYS_NAMED])}
     shown = values["keys"]
     if (more := len(keys) - MAX_KEYS_NAMED) > 0:

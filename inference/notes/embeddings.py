@@ -1,4 +1,4 @@
-"""The note that a prompt names embeddings, which are left out."""
+"""The note that a prompt's embeddings are left out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from inference.prompt import embeddings
 
 
 def embeddings_notes(*prompts: str) -> list[Note]:
-    """One note on all that the prompts name; none where they name none."""
+    """One note on all embeddings in the prompts; none if there are none."""
     names = embeddings(*prompts)
     return [make_note(NoteCode.EMBEDDINGS, names=", ".join(names))] if names else []
