@@ -12,13 +12,13 @@ from inference.tiling.layout import Tiles
 
 
 class TileAverage:
-    """The average of tiles, each counting less towards its edges, which is built up without a map of weights.
+    """Averages tiles, with weights that fall off towards each tile's edges, without storing a 2D map of weights.
 
-    The weight of a place is that of its row times that of its column, and so is the sum over all tiles that cover it.
+    A tile's weight at a position is a row weight times a column weight, and so is the sum of the weights of all tiles.
     """
 
     def __init__(self, tiles: Tiles, total: Tensor, scale: int = 1) -> None:
-        """total: zeros [..., scale * height, scale * width], which the tiles are added to."""
+        """total: zeros [..., scale * height, scale * width], to which the tiles are added."""
         self._total = total
         self._scale = scale
         self._rows = self._sums(tiles.height, tiles.tile_height, tiles.tops)
@@ -42,11 +42,11 @@ class TileAverage:
 
 
 def _beside(weights: Tensor, place: Tensor) -> Tensor:
-    """Weights in the dtype of a place, and only then on its device: some devices have no float64."""
+    """Weights in the dtype of a place, converted before they are moved: some devices have no float64."""
     return weights.to(place.dtype).to(place.device)
 
 
 def _window(length: int) -> Tensor:
-    """Weights float64 [length] from nearly nothing at both ends to one in the middle (Hann), so that no edge shows."""
+    """Weights float64 [length] from almost 0 at both ends to 1 in the middle (Hann), which hide the edges."""
     position = (torch.arange(length, dtype=torch.float64) + 0.5) / length
     return torch.sin(math.pi * position) ** 2

@@ -1,4 +1,4 @@
-"""Where tiles are: which ones cover an area, and how much work all of them are."""
+"""The positions of the tiles that cover an area, and how much work they are."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from inference.request import SIDE_MULTIPLE
 
-#: How much of its shorter side a tile that is drawn shares with its neighbour.
+#: The part of a drawn tile's shorter side that it shares with its neighbour.
 DRAWN_OVERLAP = 0.25
-#: Their multiples, modulo 1, fill a square evenly, however many there are: powers of one over the plastic number.
+#: Powers of the plastic number's inverse: any number of their multiples, modulo 1, is spread evenly over a square.
 SPREADING = (0.7548776662466927, 0.5698402909980532)
 
 
@@ -17,9 +17,8 @@ SPREADING = (0.7548776662466927, 0.5698402909980532)
 class Tiles:
     """Tiles of one size that cover height x width, overlapping by `overlap` or more in each direction.
 
-    A tile is cut to the area where the area is smaller. Everything is counted in the same unit: pixels or positions.
-    turn: the tiles between the first and the last of a row or column lie elsewhere in each, as far as the overlap
-    allows; in turn 0 all are spread evenly.
+    Tiles are cropped if the area is smaller. All sizes have the same unit: pixels or latent positions.
+    turn: moves the inner tiles of each row and column, as far as the overlap allows; in turn 0 they are spread evenly.
     """
 
     height: int
@@ -31,7 +30,7 @@ class Tiles:
 
     @classmethod
     def to_draw(cls, height: int, width: int, tile_height: int, tile_width: int, turn: int = 0) -> Tiles:
-        """The tiles that an image is drawn in, in latent positions."""
+        """The tiles in which an image is drawn, in latent positions."""
         return cls(height, width, tile_height, tile_width, int(DRAWN_OVERLAP * min(tile_height, tile_width)), turn)
 
     @property
@@ -54,20 +53,20 @@ class Tiles:
         return len(self.tops) * len(self.lefts)
 
     def _moved(self, direction: int) -> float:
-        """As `starts` takes it: 0 in the first turn."""
+        """The argument `moved` of `starts`: 0 in turn 0."""
         return 2 * ((0.5 + self.turn * SPREADING[direction]) % 1) - 1
 
     @property
     def area(self) -> int:
-        """The area of all tiles together: overlaps count several times."""
+        """The sum of all tiles' areas: overlaps count several times."""
         return len(self) * min(self.tile_height, self.height) * min(self.tile_width, self.width)
 
 
 def starts(length: int, tile: int, overlap: int, moved: float = 0.0) -> list[int]:
-    """Where tiles start that cover `length`; the last ends with it.
+    """The starts of tiles that cover `length`; the last tile ends with it.
 
-    moved: where those between the first and the last lie: evenly, or as far as the overlap allows towards the beginning
-    (-1) or the end (1).
+    moved: how far the inner tiles are moved from even spacing: -1 to 1 for as far as the overlap allows towards the
+    beginning or the end.
     """
     if length <= tile:
         return [0]
@@ -83,12 +82,12 @@ def starts(length: int, tile: int, overlap: int, moved: float = 0.0) -> list[int
 
 
 def drawn_tiles(size: tuple[int, int], tile: tuple[int, int]) -> Tiles:
-    """Those that an image is drawn in, in latent positions. size, tile: width and height in pixels."""
+    """The tiles in which an image is drawn, in latent positions. size, tile: width and height in pixels."""
     width, height = (side // SIDE_MULTIPLE for side in size)
     tile_width, tile_height = (side // SIDE_MULTIPLE for side in tile)
     return Tiles.to_draw(height, width, tile_height, tile_width)
 
 
 def drawn_pixels(size: tuple[int, int], tile: tuple[int, int]) -> int:
-    """The pixels of all tiles of an image. size, tile: as in `drawn_tiles`."""
+    """The number of pixels in all tiles of an image. size, tile: as in `drawn_tiles`."""
     return drawn_tiles(size, tile).area * SIDE_MULTIPLE**2
