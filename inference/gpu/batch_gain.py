@@ -1,7 +1,7 @@
-"""Measures at the start from which size on a larger batch saves no time, so that nobody waits for one in vain.
+"""Measures at the start from which size on a larger batch saves no time, so that nobody waits longer for nothing.
 
-A pass over few tokens has a GPU wait for work, so a second image in it costs little. Once a pass keeps the device busy,
-two images take twice as long as one: then whoever is first may as well have theirs first.
+A pass over few tokens leaves the GPU idle, so a second image in it costs little. Once a pass keeps the device busy, two
+images take twice as long as one, so it is better to finish the first image sooner.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from inference.networks.transformer import Block, Context, Transformer, image_ro
 
 logger = logging.getLogger(__name__)
 
-#: The least share of time that a larger batch has to save.
+#: The part of the time that a larger batch has to save.
 MIN_GAIN = 0.1
-#: Tokens of the passes that are measured; an image of 1024x1024 with guidance has 8,192.
+#: Tokens in the measured passes; an image of 1024x1024 with guidance has 8,192.
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
-#: Of the image that such a pass is made of.
+#: Tokens on a side of the images in these passes.
 SIDE = 16
-#: So many blocks are measured, which are all alike.
+#: The number of blocks to measure; all blocks are alike.
 BLOCKS = 2
 REPEATS = 3
 TEXT = 64
-#: On a CPU it is not measured, which would take longer than an image of the bundled model. With 512 tokens the
-#: transformer reaches 94 % of two cores' matrix rate (docs/benchmarks.md): more images could gain the rest at most.
+#: On a CPU nothing is measured: that would take longer than an image of the bundled model. With 512 tokens the
+#: transformer reaches 94 % of two cores' matrix rate (docs/benchmarks.md), so larger batches gain at most the rest.
 FULL_ON_CPU = 512
 
 
 @torch.inference_mode()
 def full_pass(transformer: Transformer, device: torch.device) -> int | None:
-    """How many tokens in one pass keep a device busy; None where that is not known, or more than were tried."""
+    """How many tokens in one pass keep a device busy; None if unknown, or more than were tried."""
     if not is_measured(device):
         return FULL_ON_CPU if device.type == "cpu" else None
     try:
@@ -50,14 +50,15 @@ def full_pass(transformer: Transformer, device: torch.device) -> int | None:
 
 
 def is_measured(device: torch.device) -> bool:
-    """Whether it is measured."""
+    """Whether `full_pass` measures on this device."""
     return device.type == "cuda"
 
 
 def full_at(sizes: Sequence[int], seconds: Callable[[int], float]) -> int | None:
-    """The first of the sizes, each twice the one before, at which going on to the next saves less than is worth it.
+    """The first size from which doubling it saves too little time. sizes: each twice the one before.
 
-    Twice in a row: a size that fits the device badly makes the next one look good, and the other way round.
+    It must save too little twice in a row: a size that suits the device badly makes the next one look good, and the
+    reverse.
     """
     times: dict[int, float] = {}
     full: int | None = None
@@ -75,7 +76,7 @@ def full_at(sizes: Sequence[int], seconds: Callable[[int], float]) -> int | None
 
 
 def _seconds(transformer: Transformer, tokens: int, device: torch.device) -> float:
-    """How long a pass of some blocks over so many tokens takes, at best."""
+    """The shortest time that a pass of `BLOCKS` blocks over so many tokens takes."""
     params, rows = transformer.params, tokens // SIDE**2
     texts = list(torch.randn(rows, TEXT, params.context_width, device=device).to(_dtype(transformer)))
     padded, bias = pad_texts(texts)

@@ -1,8 +1,8 @@
 """Fuses projections with the same input (query, key, value) to one matrix product.
 
-Their matrices become parts of one storage, so nothing is kept twice, and each stays a parameter of its own name: files
-are loaded, counted, moved and changed by LoRA as if nothing were fused. What has put other numbers into a parameter
-calls `fuse` again.
+Their matrices become views of one storage, so nothing is kept twice, and each remains a parameter with its own name:
+they are loaded, counted, moved and changed by LoRA as if nothing were fused. Code that replaces a parameter's data must
+call `fuse` again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from inference.networks.float8 import Float8Linear, float8_linear
 
 
 class FusedProjections(nn.Module):
-    """A module with linear layers, without bias, that read the same numbers."""
+    """A module with linear layers, without bias, that have the same input."""
 
     #: The names of these layers.
     PROJECTIONS: tuple[str, ...] = ()
 
-    #: The fused matrix [outputs of all, inputs], of which their weights are parts; None where they work one by one.
+    #: The fused matrix [outputs of all, inputs], of which the layers' weights are views; None if they are not fused.
     fused: Tensor | None = None
-    #: float32 [outputs of all]: the rows' scales, where the matrix is in 8 bits.
+    #: float32 [outputs of all]: the rows' scales if the matrix is in 8 bits.
     fused_scale: Tensor | None = None
 
     def projected(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -40,7 +40,7 @@ class FusedProjections(nn.Module):
         return product.chunk(len(layers), dim=-1)
 
     def fuse(self) -> None:
-        """Make the layers' matrices parts of one, if they are not yet."""
+        """Make the layers' matrices views of one, if they are not yet."""
         layers = [getattr(self, name) for name in self.PROJECTIONS]
         if self._is_fused(layers):
             return
@@ -53,7 +53,7 @@ class FusedProjections(nn.Module):
                 layer.scale = scale
 
     def unfuse(self) -> None:
-        """Undo it."""
+        """Undo `fuse`."""
         self.fused = self.fused_scale = None
 
     def _is_fused(self, layers: list[Any]) -> bool:
@@ -63,7 +63,7 @@ class FusedProjections(nn.Module):
         return all(_are_parts(whole, parts) for whole, parts in weights)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """As nn.Module has it for `to` and the like, which puts each weight into a storage of its own."""
+        """Fuse again after `to` and the like, which give each weight a storage of its own."""
         was_fused, self.fused, self.fused_scale = self.fused is not None, None, None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if was_fused:
@@ -72,7 +72,7 @@ class FusedProjections(nn.Module):
 
 
 def fuse_projections(network: nn.Module) -> None:
-    """Fuse all projections that can be fused and are not."""
+    """Fuse all projections that can be fused."""
     for module in network.modules():
         if isinstance(module, FusedProjections):
             module.fuse()
@@ -93,9 +93,9 @@ def unfuse_projections(network: nn.Module) -> None:
 
 
 def _fused(tensors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One tensor of all rows, and the parts of it that are the given ones."""
+    """One tensor with the rows of all given ones, and its views that correspond to them."""
     as_bytes = [tensor.view(torch.uint8) if tensor.dtype.itemsize == 1 else tensor for tensor in tensors]
-    whole = torch.cat(as_bytes).view(tensors[0].dtype)  # not all devices join numbers in 8 bits
+    whole = torch.cat(as_bytes).view(tensors[0].dtype)  # not all devices can concatenate float8
     return whole, _parts(whole, tensors)
 
 

@@ -1,4 +1,4 @@
-"""The passes of the transformer for one batch of images, from its first step to its last."""
+"""Runs the transformer's passes for one batch of images, from the first step to the last."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from inference.networks.transformer import Context, Transformer
 
 
 def computes_ahead(device: torch.device) -> bool:
-    """Whether the modulation of a schedule is computed at once. On the CPU it is a hundredth of a step, either way."""
+    """Whether the modulation of a schedule is computed at once. On the CPU it is only a hundredth of a step's time."""
     return device.type == "cuda"
 
 
 def step_graphs(device: torch.device) -> StepGraphs | None:
-    """For an engine on this device; None where there are none."""
+    """The graphs for an engine on this device; None if it does not support them."""
     return StepGraphs(CudaRecorder(device)) if device.type == "cuda" and torch.version.hip is None else None
 
 
@@ -37,7 +37,7 @@ class Passes:
         device: torch.device,
         graphs: StepGraphs | None = None,
     ) -> None:
-        """schedule: the noise levels that the sampler is expected to ask about. graphs: for images drawn as a whole."""
+        """schedule: the noise levels that the sampler should evaluate. graphs: for images drawn without tiles."""
         self._transformer = transformer
         self._context = context
         self._cache = cache
@@ -50,7 +50,7 @@ class Passes:
             self._modulations = StepModulations(transformer.modulation, schedule, device)
 
     def velocity(self, x: Tensor, level: float) -> Tensor:
-        """As the transformer's, at one noise level for the whole batch."""
+        """The transformer's velocity, with one noise level for the whole batch."""
         if self._modulations is None:
             return self._plain(x, torch.full((1,), level, dtype=torch.float32, device=self._device))
         if self._pass is None:

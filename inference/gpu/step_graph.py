@@ -1,8 +1,7 @@
 """Passes of small images as a CUDA graph: recorded once in a batch, then launched as one instead of kernel by kernel.
 
-A pass over few tokens is over before the processor has launched the next kernel. A graph belongs to one batch, so what
-it has recorded (weights, texts, sizes) stays as it was until it is forgotten: a LoRA or another model comes between
-batches.
+With few tokens, each kernel ends before the CPU has launched the next. A graph belongs to one batch, so the weights,
+texts and sizes in it cannot change: LoRA files and models are switched only between batches.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from inference.gpu.modulation import Modulation
 
 logger = logging.getLogger(__name__)
 
-#: Passes of a batch before it is recorded: they have the libraries reserve what they need, which must not be recorded.
+#: Passes before recording, in which libraries allocate what they need: allocations must not be recorded.
 WARMUP_PASSES = 2
-#: Recording takes about as long as some passes, so a batch of fewer is not recorded.
+#: Recording takes as long as several passes, so batches with fewer are not recorded.
 MIN_PASSES = 16
-#: The first recorded pass of an engine is done both ways; this much they may differ, relative to the pass.
+#: An engine's first recorded pass is computed both ways; this is the largest relative difference.
 TOLERANCE = 0.02
-#: And this much faster it has to be.
+#: The part of the time that a graph must save.
 MIN_SPEEDUP = 0.1
 
 Pass = Callable[[Tensor, Modulation], Tensor]
@@ -37,14 +36,14 @@ class GraphRecorder(Protocol):
     """Records and replays graphs on a device. `CudaRecorder` is one."""
 
     def record(self, call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-        """What `call` returns, and a function that computes it again in the same tensors. Raises RuntimeError."""
+        """The result of `call`, and a function that computes it again into the same tensors. Raises RuntimeError."""
         ...
 
     def synchronize(self) -> None: ...
 
 
 class CudaRecorder:
-    """Of a CUDA device."""
+    """Records CUDA graphs."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -61,23 +60,23 @@ class CudaRecorder:
 
 
 class StepGraphs:
-    """An engine's graphs: whether they work on its device, and are faster, is found out with the first."""
+    """An engine's graphs. The first one is tested: graphs are used only if they are correct and faster."""
 
     def __init__(self, recorder: GraphRecorder, clock: Callable[[], float] = time.perf_counter) -> None:
         self.recorder = recorder
-        #: With so many tokens the device is busy, and launching takes none of its time; None: not known.
+        #: The number of tokens that keeps the device busy, so that launching kernels costs no time; None: unknown.
         self.full_pass: int | None = None
         self.are_used = True
         self._are_tried = False
         self._clock = clock
 
     def of_batch(self, call: Pass, passes: int, tokens: int) -> Pass:
-        """What to call instead of `call` throughout a batch of so many passes, of so many tokens each."""
+        """The function to call instead of `call` throughout a batch of `passes` passes with `tokens` tokens each."""
         is_busy = self.full_pass is None or tokens >= self.full_pass
         return call if is_busy or passes < MIN_PASSES or not self.are_used else _RecordedPass(self, call)
 
     def try_out(self, plain: Callable[[], Tensor], recorded: Callable[[], Tensor]) -> None:
-        """With the first graph: do without from now on, if that is as fast, or gives something else."""
+        """Test the first graph. If it is not faster or its result differs, use no graphs from now on."""
         if self._are_tried:
             return
         self._are_tried = True
@@ -104,7 +103,7 @@ class StepGraphs:
 
 @dataclass(frozen=True)
 class _Recording:
-    """A graph with the tensors that it reads and writes."""
+    """A graph with its input and output tensors."""
 
     x: Tensor
     modulation: tuple[Tensor, ...]
@@ -115,7 +114,7 @@ class _Recording:
         return x.shape == self.x.shape and modulation.final.shape == self.modulation[-1].shape
 
     def run(self, x: Tensor, modulation: Modulation) -> Tensor:
-        """The result is overwritten by the next pass."""
+        """The next pass overwrites the result."""
         self.x.copy_(x)
         torch._foreach_copy_(self.modulation, (*modulation.blocks, modulation.final))
         self.replay()
@@ -123,7 +122,7 @@ class _Recording:
 
 
 class _RecordedPass:
-    """The passes of one batch: the first ones plain, then recorded."""
+    """The passes of one batch: the first ones without a graph, the others with one."""
 
     def __init__(self, graphs: StepGraphs, call: Pass) -> None:
         self._graphs = graphs
