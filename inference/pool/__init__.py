@@ -1,1 +1,1 @@
-"""Several diffusion models in one engine: which of them are on the device, in main memory, or only in their files."""
+"""Several diffusion models in one engine: decides which are on the device, in main memory, or only on disk."""

@@ -12,8 +12,8 @@ from inference.sampling import draws_alone
 def batches(requests: Sequence[GenerationRequest], models: Sequence[str], largest: int | None) -> Iterator[list[int]]:
     """Positions of the requests that can be generated together, in the order of each group's first request.
 
-    models: the name of each request's model. All batches of one come before those of the next. largest: how many
-    requests a batch may have.
+    models: the name of each request's model. All batches of one model come before those of the next.
+    largest: the most requests in a batch; None for no limit.
     """
     found: dict[str, dict[Hashable, list[int]]] = {}
     for position, (request, model) in enumerate(zip(requests, models, strict=True)):

@@ -1,4 +1,4 @@
-"""A diffusion model that is loaded: its network, the LoRA files that are merged into it, and facts of its file."""
+"""A loaded diffusion model: its network, the LoRA files merged into it, and its file's hash."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class DiffusionModel:
 
     @property
     def hash(self) -> str | None:
-        """As `model_hash`, read since the model was loaded; None where the file was gone by then."""
+        """As `model_hash`, computed in the background since loading; None if the file could not be read."""
         return self._hash.result()
 
     def move_to(self, device: torch.device) -> None:
-        """Move its weights, with what is merged into them."""
+        """Move its weights and the LoRA changes merged into them."""
         self.transformer.to(device)
 
     def release(self) -> None:
-        """Free its memory at once: compiled code refers to itself, and would keep it for a while."""
+        """Free its memory at once: compiled code has reference cycles, which would keep it for a while."""
         unfuse_projections(self.transformer)
         for parameter in self.transformer.parameters():
             parameter.data = torch.empty(0, dtype=parameter.dtype)
@@ -65,7 +65,7 @@ def params_of(file: WeightsFile) -> TransformerParams:
 
 @lru_cache(4)
 def outline(params: TransformerParams) -> Transformer:
-    """Such a network without weights."""
+    """A network of these sizes without weights."""
     with shapes_alone():
         return Transformer(params)
 

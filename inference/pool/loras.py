@@ -1,4 +1,4 @@
-"""The LoRA files that requests name, read for the structure of the model that they are to change."""
+"""Reads the LoRA files that requests name, for the structure of the model that they change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CACHED_LORAS = 8
 
 
 class LoraFolder:
-    """Reads the LoRA files of a models folder; those used last are remembered until they change."""
+    """Reads the LoRA files of a models folder, and caches those used last until they change."""
 
     def __init__(self, models: Path, text_encoder: nn.Module) -> None:
         self._models = models
@@ -31,11 +31,11 @@ class LoraFolder:
         self._read_cached = lru_cache(CACHED_LORAS)(self._read)
 
     def names(self) -> list[str]:
-        """The files as they are now."""
+        """The names of the current files."""
         return lora_names(self._models)
 
     def check(self, loras: Sequence[tuple[str, float]]) -> None:
-        """Raise InvalidRequest where a file is not there."""
+        """Raise InvalidRequest if a file is missing."""
         known = self.names() if loras else []
         for name, _ in loras:
             if lora_name(name, known) is None:
@@ -49,14 +49,14 @@ class LoraFolder:
     def read(self, name: str, model: TransformerParams) -> Lora:
         """The file, its layers named as in a model of these sizes.
 
-        Models of equal sizes get the same object, so that a change of the text encoder stays as it is between them.
+            Models of equal sizes share an object, so that switching between them need not merge the text encoder again.
         Raises CheckpointError.
         """
         path = self._path(name)
         return self._read_cached(path, path.stat().st_mtime_ns, model)
 
     def name(self, name: str) -> str:
-        """A LoRA's name as the folder's list has it."""
+        """A LoRA's name as spelled in the folder's list."""
         return lora_name(name, self.names()) or name
 
     def hash(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How much memory is left for models' weights, besides what generating needs."""
+"""Estimates the memory that weights and generating need, and how much to keep free."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from inference.sampling import needs_unguided
 from inference.tiling.layout import drawn_tiles
 from inference.weights.checkpoint import ModelFiles
 
-#: Of a GPU, for the libraries' own workspaces.
+#: Bytes of a GPU to keep free for the libraries' workspaces.
 DEVICE_RESERVE = 1 << 30
-#: The share of main memory that is left to other programs.
+#: The part of main memory to leave to other programs.
 MEMORY_RESERVE = 0.1
 
 
 def reserve(device: torch.device) -> int:
-    """Bytes that stay free besides what weights and generating need."""
+    """Bytes to keep free besides what weights and generating need."""
     if device.type in ("cuda", "xpu"):
         return DEVICE_RESERVE
     return int(MEMORY_RESERVE * psutil.virtual_memory().total)
 
 
 def generating_bytes(model: ModelSource, vae: Vae, batch: Sequence[GenerationRequest], dtype: torch.dtype) -> int:
-    """About how much memory a batch needs at its peak beside the weights: to sample it, or to decode one image.
+    """About how much memory a batch needs at its peak besides the weights: to sample it, or to decode one image.
 
-    An estimate on the safe side, by what a block computes for each token.
+    A conservative estimate from what a block computes for each token.
     """
     first, params = batch[0], model.params
     width, height, tiles = first.width, first.height, 1
@@ -53,7 +53,7 @@ def generating_bytes(model: ModelSource, vae: Vae, batch: Sequence[GenerationReq
 
 @dataclass(frozen=True)
 class NeededMemory:
-    """Bytes of a model's weights, all parts of it, and those that an image of its own size takes beside them."""
+    """Bytes of the weights of a model with all its parts, and those needed besides for an image of its native size."""
 
     weights: int
     generating: int
@@ -74,10 +74,10 @@ class NeededMemory:
 def sampling_bytes(
     params: TransformerParams, width: int, height: int, rows: int, dtype: torch.dtype, kept_tiles: int = 0
 ) -> int:
-    """What the transformer needs beside its weights to compute an image, or a tile of it.
+    """Bytes that the transformer needs besides its weights to compute an image, or a tile of it.
 
-    rows: images, each twice where it is guided. kept_tiles: in fast mode, of how many tiles a `BlockCache` keeps what
-    was computed; an image that is drawn as a whole is one.
+    rows: images, each twice if it is guided. kept_tiles: in fast mode, the number of tiles whose results a `BlockCache`
+    keeps; 1 for an image drawn without tiles.
     """
     tokens = rows * math.ceil(width / TOKEN_SIDE) * math.ceil(height / TOKEN_SIDE)
     of_token = dtype.itemsize * (16 * params.width + 2 * params.mlp_width) + torch.float32.itemsize * 6 * params.width

@@ -41,7 +41,7 @@ class DiffusionModels:
         elif self.compiles and (why := why_not_kept()):
             logger.warning("%s", why)
         self._pool = ModelPool[DiffusionModel](device, lambda where: free_memory(where) - reserve(where))
-        #: The versions of the files that are loaded.
+        #: The versions of the loaded files.
         self._versions: dict[str, tuple[int, int]] = {}
         self.source = self._sources.default
         self.current = self.use(self.source)
@@ -64,8 +64,8 @@ class DiffusionModels:
     ) -> DiffusionModel:
         """Bring a model to the device.
 
-        needed: bytes to leave there for generating. on_loading: called before something that takes time. Raises
-        CheckpointError, OutOfMemory.
+        needed: bytes to leave free there for generating. on_loading: called before anything slow.
+        Raises CheckpointError, OutOfMemory.
         """
         if self._versions.get(source.name, source.version) != source.version:
             self._pool.drop(source.name)
@@ -79,7 +79,7 @@ class DiffusionModels:
         return weights_size(source.params, self._dtype, self._float8)
 
     def release_idle(self) -> bool:
-        """Move all models off the device but the one used last. Returns whether there were any."""
+        """Move all models except the one used last off the device. Returns whether there were any."""
         return self._pool.release_idle(self.source.name)
 
     def stop_compiling(self) -> None:

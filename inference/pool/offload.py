@@ -17,11 +17,11 @@ CPU = torch.device("cpu")
 
 
 class Offloader:
-    """Networks that are moved to the device when they are needed, and off it when their memory is needed.
+    """Moves networks to the device when they are used, and off it when their memory is needed.
 
-    With "never" they always stay there, with "always" they leave as soon as something else works. With "auto" they
-    leave where the free memory is too small, and from the first time on that the device ran out of it, always. Where
-    the device has no memory of its own, they stay.
+    "never": they stay on the device. "always": they leave it whenever something else runs. "auto": they leave it if too
+    little memory is free; after the device has run out of memory once, as with "always". On devices without memory of
+    their own they stay.
     """
 
     def __init__(
@@ -31,28 +31,28 @@ class Offloader:
         free: Callable[[], int],
         move: Callable[[nn.Module, torch.device], object] = nn.Module.to,
     ) -> None:
-        """free: bytes of the device that can still be had, the reserve taken off. move: takes a network to a device."""
+        """free: allocatable bytes of the device, less the reserve. move: moves a network to a device."""
         self.mode: Offloading = "never" if device.type in ("cpu", "mps") else mode
         self._device = device
         self._free = free
         self._move = move
         self._sizes: dict[nn.Module, int] = {}
-        #: The one used last stands last.
+        #: The most recently used is last.
         self._on_device: list[nn.Module] = []
 
     def place_for(self, size: int) -> torch.device:
-        """Where to load a network that needs so many bytes, for its weights and for computing."""
+        """Where to load a network that needs this many bytes for its weights and for computing."""
         fits = self.mode == "never" or (self.mode == "auto" and self._free() >= size)
         return self._device if fits else CPU
 
     def add(self, part: nn.Module, where: torch.device) -> None:
-        """Take charge of a network that is loaded there."""
+        """Manage a network that is loaded on the device `where`."""
         self._sizes[part] = sum(parameter.nbytes for parameter in part.parameters())
         if where == self._device:
             self._on_device.append(part)
 
     def to_device(self, part: nn.Module, needed: int = 0) -> None:
-        """Move a network to the device, with so many bytes free besides it."""
+        """Move a network to the device, with `needed` bytes free besides it."""
         if self.mode == "never":
             return
         if part in self._on_device:
@@ -65,7 +65,7 @@ class Offloader:
         self._on_device.append(part)
 
     def make_room(self, needed: int, staying: nn.Module | None = None) -> None:
-        """Move others off the device until so many bytes are free, the least recently used first."""
+        """Move networks except `staying` off the device until `needed` bytes are free, least recently used first."""
         if self.mode == "never":
             return
         for part in [part for part in self._on_device if part is not staying]:
@@ -74,7 +74,7 @@ class Offloader:
             self._offload(part)
 
     def offload_always(self) -> bool:
-        """Move all off after the device ran out of memory, and from now on always. Returns whether that is new."""
+        """Switch from "auto" to "always", after the device ran out of memory. Returns False in other modes."""
         if self.mode != "auto":
             return False
         logger.info("The device is low on memory. From now on, text encoder and VAE stay in main memory between uses.")
@@ -92,5 +92,5 @@ class Offloader:
             try:
                 self._move(part, where)
             except RuntimeError:
-                self._move(part, CPU)  # a part of it may have arrived
+                self._move(part, CPU)  # some of its weights may have been moved
                 raise

@@ -1,4 +1,4 @@
-"""The parameters that are written into an image's file: from the request, and from the files of models and LoRAs."""
+"""Collects the parameters to write into an image's file, from the request and the files of models and LoRAs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOFTWARE = f"Anima Bot {version('anima-bot')}"
 def parameters_of(
     request: GenerationRequest, source: ModelSource, model_hash: str | None, loras: LoraFolder, files: ModelFiles
 ) -> Parameters:
-    """Of a request's image, made with a model of that hash."""
+    """The parameters of a request's image, made with a model that has this hash."""
     changes = {loras.name(name): loras.read(name, source.params) for name, _ in request.loras}
     return Parameters(
         prompt=request.prompt,

@@ -1,4 +1,4 @@
-"""The rule by which models are kept: the least recently used is removed first."""
+"""Decides which models stay in memory: the least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import accumulate
 
 @dataclass(frozen=True)
 class Placed:
-    """A model, its weights' bytes, and whether they are on the device; otherwise they are in main memory or a file."""
+    """A model, the bytes of its weights, and whether they are on the device, else in main memory or only on disk."""
 
     name: str
     size: int
@@ -18,18 +18,19 @@ class Placed:
 
 @dataclass(frozen=True)
 class Placement:
-    """The names of the models in either place, the one used last first. All others are only in their files."""
+    """The names of the models in each place, the one used last first. All others are only on disk."""
 
     on_device: tuple[str, ...]
     in_memory: tuple[str, ...]
 
 
 def place(recent: Sequence[Placed], device_room: int, memory_room: int) -> Placement:
-    """Where models belong once the first of them is the one to draw with.
+    """Where models belong so that the first of them can draw.
 
-    recent: the wanted model, which may be new, then the kept ones, the one used last first. device_room, memory_room:
-    bytes for weights on the device and in main memory. The wanted model is on the device, however large it is. Of
-    the others, those on the device stay while they fit; what leaves it goes to main memory while that fits.
+    recent: the wanted model, which may be new, then the kept ones, the one used last first.
+    device_room, memory_room: bytes for weights on the device and in main memory.
+    The wanted model is placed on the device, however large it is. Of the others, those on the device stay while they
+    fit; those that leave it go to main memory while they fit there.
     """
     wanted, others = recent[0], recent[1:]
     here = [model for model in others if model.on_device]
@@ -42,6 +43,6 @@ def place(recent: Sequence[Placed], device_room: int, memory_room: int) -> Place
 
 
 def _fitting(models: Sequence[Placed], room: int) -> Sequence[Placed]:
-    """As many of the first as fit together, so a smaller one is not kept instead of one used later."""
+    """As many of the first as fit together. A smaller model is not kept in place of a more recently used one."""
     sums = accumulate(model.size for model in models)
     return models[: sum(total <= room for total in sums)]

@@ -32,15 +32,14 @@ Loaded = TypeVar("Loaded", bound=Movable)
 class ModelPool(Generic[Loaded]):
     """The models that are loaded, by name.
 
-    Where the device is a GPU, models that leave it go to main memory. Where it is the CPU, the two are one, and they
-    are dropped.
+    Models that leave a GPU go to main memory. If the device is the CPU, that is the same memory, so they are dropped.
     """
 
     def __init__(self, device: torch.device, free: Callable[[torch.device], int]) -> None:
-        """`free`: bytes for weights that can still be had on the device or in main memory, the reserve taken off."""
+        """`free`: bytes that can still be allocated for weights on the device or in main memory, less the reserve."""
         self._device = device
         self._free = free
-        #: The model used last stands last.
+        #: The most recently used is last.
         self._kept: dict[str, Loaded] = {}
         self._on_device: set[str] = set()
 
@@ -51,17 +50,17 @@ class ModelPool(Generic[Loaded]):
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """The names of the models that wait in main memory, the one used last first."""
+        """The names of the models in main memory, the one used last first."""
         return tuple(name for name in reversed(self._kept) if name not in self._on_device)
 
-    @torch.inference_mode(False)  # weights that are made in it would have the blocks compiled again
+    @torch.inference_mode(False)  # weights created in inference mode would make the blocks compile again
     def use(
         self, name: str, size: int, needed: int, load: Callable[[], Loaded], on_loading: Callable[[], None]
     ) -> Loaded:
-        """The model of this name, on the device, where other models leave room for it and for what generating needs.
+        """Bring the model of this name to the device; others leave it if this model and generating need the room.
 
         size: bytes of its weights. needed: bytes for generating. load: reads it from its file. on_loading: called
-        before something that takes time. Raises what `load` raises, and OutOfMemory.
+        before anything slow. Raises what `load` raises, and OutOfMemory.
         """
         if name in self._on_device:
             self._kept[name] = self._kept.pop(name)
@@ -90,13 +89,13 @@ class ModelPool(Generic[Loaded]):
         return had_any
 
     def drop(self, name: str) -> None:
-        """Forget a model whose file has changed or is gone. An unknown one is ignored."""
+        """Forget a model whose file has changed or is gone. Unknown names are ignored."""
         if name in self._kept:
             self._evict(name, keep=False)
             self._release_memory()
 
     def _placement(self, wanted: str, size: int, needed: int | None) -> Placement:
-        """`needed`: bytes for generating; None where the wanted model is to be alone on the device."""
+        """`needed`: bytes for generating; None if the wanted model must be alone on the device."""
         others = [
             Placed(name, model.size, name in self._on_device)
             for name, model in reversed(self._kept.items())
@@ -139,7 +138,7 @@ class ModelPool(Generic[Loaded]):
             try:
                 model.move_to(self._device)
             except RuntimeError:
-                model.release()  # parts of it are in either place
+                model.release()  # some of its weights are moved, some are not
                 raise
         else:
             model = load()
@@ -148,7 +147,7 @@ class ModelPool(Generic[Loaded]):
         return model
 
     def _release_memory(self) -> None:
-        """Free the GPU memory that PyTorch keeps of removed weights."""
+        """Free the GPU memory of removed weights, which PyTorch caches."""
         empty_cache(self._device)
 
 

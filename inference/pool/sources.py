@@ -26,7 +26,7 @@ from inference.weights.modelspec import native_settings
 class ModelSource:
     """A diffusion model's file, and what its header says."""
 
-    #: As `GenerationRequest.model` has it.
+    #: As in `GenerationRequest.model`.
     name: str
     path: Path
     #: The path in its folder, as ComfyUI shows it.
@@ -35,16 +35,16 @@ class ModelSource:
     native: NativeSettings
     #: Changes whenever the file does.
     version: tuple[int, int]
-    #: Whether it is in the folder of files with all parts of a model.
+    #: Whether it is in the folder for files that contain all parts of a model.
     all_in_one: bool = False
 
     def named_part(self, path: Path) -> str:
-        """A text encoder's or VAE's file name; `file_name` where it is in this file."""
+        """A text encoder's or VAE's file name; `file_name` if it is in this same file."""
         return self.file_name if path == self.path else path.name
 
 
 class ModelSources:
-    """The models of a folder as it is now. The default stays the file that the engine was loaded with."""
+    """The current models of a folder. The default remains the file that the engine was loaded with."""
 
     def __init__(self, files: ModelFiles) -> None:
         file = files.transformer
