@@ -1,4 +1,4 @@
-"""Extends an image: a larger canvas, whose new area starts from colours of the border."""
+"""Extends an image to a larger canvas, whose new area starts from the border's colours."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-#: Pixels into the image over which the mask of the new area fades, so that the old border may adapt to what joins it.
+#: Pixels into the image over which the mask of the new area fades, so that the old border can adapt to the new area.
 FADE = 32
-#: How much of the image's side the border's blur spreads over: the new area gets its colours, not its lines.
+#: The blur of the border, as a part of the image's side: the new area gets its colours, not its lines.
 BLUR = 0.04
 
 
@@ -17,8 +17,8 @@ BLUR = 0.04
 class ExtendedImage:
     """An image on a larger canvas.
 
-    image: RGB; outside of the original part the border is stretched outwards and blurred.
-    mask: grey, of the same size; white where to draw, fading to black inside of the original part.
+    image: RGB; in the new area, the border is stretched outwards and blurred.
+    mask: greyscale, of the same size; white is drawn, fading to black inside the original part.
     """
 
     image: Image.Image
@@ -26,7 +26,7 @@ class ExtendedImage:
 
 
 def extend(image: Image.Image, left: int, top: int, right: int, bottom: int) -> ExtendedImage:
-    """`image` with so many pixels more at each side. Raises ValueError for a negative number."""
+    """Add this many pixels at each side of `image`. Raises ValueError for a negative number."""
     if min(left, top, right, bottom) < 0:
         raise ValueError("an extension cannot be negative")
     pixels = np.asarray(image.convert("RGB"))
@@ -47,7 +47,7 @@ def _mask(width: int, height: int, sides: tuple[tuple[int, int], tuple[int, int]
 
 
 def _distance_to_new(length: int, before: bool, after: bool) -> np.ndarray:
-    """The distance of each pixel of a side from the new area before or after it, from 1 on."""
+    """The distance of each pixel of a side from the new area before or after it, at least 1."""
     positions = np.arange(1, length + 1)
     far = np.full(length, np.inf)
     return np.minimum(positions if before else far, positions[::-1] if after else far)

@@ -1,10 +1,10 @@
-"""Which part of an image is kept where it is brought to another shape; without PyTorch."""
+"""Decides which part of an image is kept if its aspect ratio changes; without PyTorch."""
 
 from __future__ import annotations
 
 
 def middle_box(size: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
-    """The largest box of an aspect in the middle of a size, its edges on whole pixels as ComfyUI's are."""
+    """The largest box of an aspect ratio in the middle of a size, at whole pixels like ComfyUI's."""
     width, height = size
     left = top = 0
     if width / height > aspect:

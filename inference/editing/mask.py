@@ -1,6 +1,6 @@
-"""Redrawing a part of an image: a mask as a tensor, and how the new part is laid into the old image.
+"""Redraws a part of an image: makes a mask a tensor, and blends the new part into the old image.
 
-Every operation here is one that a stock node of ComfyUI does too, so the graph in an image's file can repeat it:
+A stock node of ComfyUI does each operation here too, so the graph in an image's file can repeat it:
 ImageScale, ThresholdMask, GrowMask, ImageBlur, ImageCompositeMasked, SolidMask, MaskComposite.
 """
 
@@ -19,16 +19,16 @@ from inference.editing.crop import middle_box
 from inference.editing.mask_image import is_soft, levels_of
 from inference.metadata.parameters import Box
 
-#: Pixels over which the new part is blended into the old image, inside the mask; fewer in a thin mask.
+#: Pixels inside the mask over which the new part is blended into the old image; fewer if the mask is thin.
 SEAMS = (4, 2, 1)
 #: How much of a mask must be left inside its seam.
 MIN_INSIDE = 0.5
-#: Rectangles that a graph may be given a mask in; a grid of cells takes far fewer.
+#: The most rectangles with which a graph describes a mask; a mask made of grid cells needs far fewer.
 MAX_BOXES = 64
 
 
 def mask_pixels(mask: Image.Image, width: int, height: int) -> Tensor:
-    """A mask of any size as float32 [1, 1, height, width], 1 = redraw; cropped and scaled as its image is."""
+    """A mask of any size as float32 [1, 1, height, width], 1 = redraw; cropped and scaled like its image."""
     levels = torch.from_numpy(levels_of(mask).copy())[None, None].float() / 255
     soft = is_soft(mask)
     if levels.shape[-2:] != (height, width):
@@ -49,9 +49,9 @@ def seam_of(mask: Tensor) -> int:
 
 
 def blend(old: Image.Image, new: Tensor, mask: Tensor) -> Image.Image:
-    """An image with its masked part taken from `new`; outside of the mask every pixel is the old one.
+    """An image with its masked part taken from `new`; outside of the mask no pixel changes.
 
-    old: RGB. new: its pixels redrawn, float32 [3, H, W] from -1 to 1. mask: as `mask_pixels` returns it.
+    old: RGB. new: the redrawn pixels, float32 [3, H, W] from -1 to 1. mask: as `mask_pixels` returns it.
     """
     seam = seam_of(mask)
     weights = (_blurred(_eroded(mask, seam), seam) if seam else mask)[0].clamp(0, 1).cpu()
@@ -62,7 +62,7 @@ def blend(old: Image.Image, new: Tensor, mask: Tensor) -> Image.Image:
 
 
 def boxes_of(mask: Tensor) -> tuple[Box, ...]:
-    """The rectangles that a hard mask consists of, none overlapping; empty where they are too many or it is soft.
+    """The rectangles that a hard mask consists of, without overlaps; empty if there are too many or the mask is soft.
 
     mask: as `mask_pixels` returns it.
     """
@@ -78,16 +78,16 @@ def boxes_of(mask: Tensor) -> tuple[Box, ...]:
 
 
 def _eroded(mask: Tensor, steps: int) -> Tensor:
-    """GrowMask with a negative `expand` and square corners: the least of a pixel and its eight neighbours, repeatedly.
+    """GrowMask with a negative `expand` and square corners: repeatedly the minimum of a pixel and its eight neighbours.
 
-    Square, as the blur's reach is: so the blurred mask ends where the mask does, whatever its shape.
+    Square like the blur's kernel, so that the blurred mask ends where the mask does, whatever its shape.
     """
     reach = (2 * steps + 1,) * 2
     return -functional.max_pool2d(-functional.pad(mask, (steps,) * 4, mode="replicate"), reach, stride=1)
 
 
 def _blurred(mask: Tensor, radius: int) -> Tensor:
-    """ImageBlur with sigma 1: a Gaussian over -1 to 1 in 2 * radius + 1 points, its edges reflected."""
+    """ImageBlur with sigma 1: a Gaussian over -1 to 1 in 2 * radius + 1 points, with reflected edges."""
     points = torch.exp(-(torch.linspace(-1, 1, 2 * radius + 1) ** 2) / 2)
     kernel = (points / points.sum()).to(mask)
     padded = functional.pad(mask, (radius,) * 4, mode="reflect")
@@ -96,12 +96,12 @@ def _blurred(mask: Tensor, radius: int) -> Tensor:
 
 
 def _equal_rows(rows: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Bands of rows that are equal."""
+    """Bands of equal rows, each with its start and end."""
     changes = (np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1)) + 1).tolist()
     yield from zip([0, *changes], [*changes, len(rows)], strict=True)
 
 
 def _runs(row: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """The stretches in which a row is 1."""
+    """The ranges in which a row is 1."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0.0], row, [0.0]]))).tolist()
     yield from zip(edges[::2], edges[1::2], strict=True)

@@ -1,7 +1,7 @@
 """Reads a mask image: which pixels are redrawn.
 
-White is redrawn and black stays. A mask is hard where it has no grey, apart from what JPEG or a brush's edge leaves
-between black and white: such greys become black or white. A soft mask is drawn with differential diffusion (arXiv
+White is redrawn and black stays. A mask is hard if it has no grey except along edges, where JPEG or a brush leaves
+some: that grey becomes black or white. Other masks are soft and are drawn with differential diffusion (arXiv
 2306.00950): the lighter a place, the earlier it may change.
 """
 
@@ -13,16 +13,16 @@ from PIL import Image, ImageOps
 
 from inference.color import to_8_bit
 
-#: Levels up to the first count as black, from the second on as white.
+#: Levels up to the first count as black, levels from the second on as white.
 NEARLY_BLACK, NEARLY_WHITE = 16, 239
-#: A grey with black and white within so many pixels is that of an edge: JPEG leaves such in its blocks of 8x8.
+#: Grey with black and white within this many pixels counts as an edge: JPEG leaves it in its blocks of 8x8.
 EDGE = 8
-#: Widths and heights of a mask and its image may differ by this much, as happens when an image is resized.
+#: The largest relative difference between the aspect ratios of mask and image: resizing rounds them.
 MAX_ASPECT_ERROR = 0.01
 
 
 def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
-    """What is wrong with an empty mask, or one of another shape than its image; None if nothing."""
+    """What is wrong with a mask that is empty or has another shape than its image; None if nothing."""
     levels = levels_of(mask)
     if not (levels > NEARLY_BLACK).any():
         return "mask is completely black, but must be white where the image is to be redrawn."
@@ -33,7 +33,7 @@ def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
 
 
 def is_soft(mask: Image.Image) -> bool:
-    """Whether a mask has greys that are not those of an edge."""
+    """Whether a mask has grey that is not part of an edge."""
     levels = levels_of(mask)
     grey = (levels > NEARLY_BLACK) & (levels < NEARLY_WHITE)
     if not grey.any():
@@ -43,19 +43,19 @@ def is_soft(mask: Image.Image) -> bool:
 
 
 def mask_of_transparency(image: Image.Image) -> Image.Image:
-    """The mask that redraws what is transparent in an image."""
+    """A mask that redraws the transparent parts of an image."""
     return ImageOps.invert(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
 
 
 def levels_of(mask: Image.Image) -> NDArray[np.uint8]:
-    """The red channel, [height, width], which is a grey image's only one; transparency is laid on black."""
+    """The red channel (of a greyscale image, its only one), [height, width]; transparency becomes black."""
     upright = to_8_bit(ImageOps.exif_transpose(mask))
     black = Image.new("RGBA", upright.size, "black")
     return np.asarray(Image.alpha_composite(black, upright.convert("RGBA")).getchannel("R"))
 
 
 def _widened(marked: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    """What is marked, and everything within so many pixels in both directions."""
+    """What is marked, and everything within `by` pixels in both directions."""
     for axis in (0, 1):
         reached = 0
         while reached < by:

@@ -1,4 +1,4 @@
-"""The parameters in an image's file about its source image and mask."""
+"""Makes the parameters about an image's source image and mask, for its file."""
 
 from __future__ import annotations
 

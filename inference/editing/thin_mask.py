@@ -1,4 +1,4 @@
-"""Masks of which nothing is left when they are brought to a latent's size."""
+"""Detects masks of which nothing is left when they are scaled to the latent's size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from inference.editing.crop import middle_box
 from inference.editing.mask_image import is_soft, levels_of
 from inference.request import SIDE_MULTIPLE
 
-#: Levels from this one on become white in a hard mask.
+#: In a hard mask, levels from this one on become white.
 HALF_WHITE = 128
-#: The mask of an InvalidRequest that only the engine can find.
+#: The message of an InvalidRequest that only the engine can raise.
 REDRAWS_NOTHING = (
     "mask: nothing would be redrawn. Its white parts are lost when it is scaled to an eighth, the size that the model "
     "draws in, or its greys are too dark for so few steps. Make them 8 pixels wide or more, or lighter."
@@ -22,8 +22,8 @@ REDRAWS_NOTHING = (
 def is_too_thin(mask: Image.Image, width: int, height: int) -> bool:
     """Whether nothing of a mask is left in the latent of an image of this size, so that nothing would be redrawn.
 
-    As ComfyUI does it, a mask is brought to an eighth of the image's size bilinearly, which looks at the two pixels in
-    the middle of every eight: lines beside them are lost.
+    As in ComfyUI, a mask is scaled to an eighth of the image's size bilinearly, which uses only the two middle pixels
+    of every eight: lines beside them are lost.
     """
     levels = levels_of(mask)
     soft = is_soft(mask)
