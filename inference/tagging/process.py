@@ -1,7 +1,7 @@
 """A tagger in its own process: its memory is freed when it is idle, and a crash ends only that process.
 
-The process starts with the first image, which waits for the model to load, and ends by itself when it was idle for a
-while. Unlike a thread it can be ended when it takes too long.
+The process starts with the first image, which waits for the model to load, and ends by itself after being idle for a
+while. Unlike a thread, it can be killed if it takes too long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaggerTimeouts:
-    """Seconds: for starting and loading, for one image, and without an image until the process ends."""
+    """Seconds for starting and loading, for one image, and of idleness until the process ends."""
 
     loading: float = 180.0
     tagging: float = 60.0
@@ -46,11 +46,11 @@ class TaggerTimeouts:
 
 
 class TaggerLost(RuntimeError):
-    """The tagger's process ended or was too slow, and is ended; the next image starts another."""
+    """The tagger's process ended, or was ended because it was too slow; the next image starts another."""
 
 
 class TaggerProcess:
-    """Its methods block. Of several threads that call `guesses`, one has its turn at a time."""
+    """Its methods block. Several threads may call `guesses`; their images are tagged one at a time."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TaggerProcess:
         timeouts: TaggerTimeouts | None = None,
         load: Callable[[str], Tagger] | None = None,
     ) -> None:
-        """`path`: as `Tagger.load`. `load`: makes the tagger, in the new process; it has to be picklable."""
+        """`path`: as in `Tagger.load`. `load`: makes the tagger in the new process; it must be picklable."""
         self._path = path
         self._timeouts = timeouts or TaggerTimeouts()
         self._load = load or load_tagger
@@ -70,14 +70,14 @@ class TaggerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, if there is one."""
+        """The process ID, if the process is running."""
         process = self._process
         return process.pid if process is not None and process.is_alive() else None
 
     def guesses(self, png: bytes) -> list[TagGuess]:
-        """As `Tagger.guesses`, of a PNG file. Raises TaggerError if the tagger cannot be used, and TaggerLost."""
+        """As `Tagger.guesses`, for a PNG file. Raises TaggerError if the tagger cannot be used, and TaggerLost."""
         with self._turn:
-            with suppress(_Idle):  # it ends just now, because nobody asked for a while
+            with suppress(_Idle):  # it may be ending just now, because it was idle
                 if self.pid is None:
                     self._start()
                 return self._ask(png)
@@ -87,12 +87,12 @@ class TaggerProcess:
         raise TaggerLost("The tagger's process ended right after its start.")
 
     def stop(self) -> None:
-        """End the process, for good. A call that another thread is in ends in TaggerLost."""
+        """End the process; no other is started. A call in another thread raises TaggerLost."""
         self._is_stopped = True
         self._end()
 
     def _start(self) -> None:
-        """Raises TaggerError with the reason if the tagger cannot be loaded, and TaggerLost."""
+        """Start the process. Raises TaggerError with the reason if the tagger cannot be loaded, and TaggerLost."""
         with self._lifecycle:
             self._end()
             if self._is_stopped:
@@ -123,11 +123,11 @@ class TaggerProcess:
         sentinels = [] if process is None else [process.sentinel]
         try:
             ready = wait([connection, *sentinels], seconds)
-            if connection.poll():  # what it said before it ended comes first
+            if connection.poll():  # read what it sent before it ended
                 return connection.recv()
         except CONNECTION_LOST:
             raise self._lost() from None
-        if ready:  # its sentinel, which may come just before `is_alive` is false
+        if ready:  # its sentinel, which can be ready just before `is_alive` becomes false
             raise self._lost()
         self._end()
         raise TaggerLost(f"The tagger was silent for {seconds:g} s, so its process was stopped.")
@@ -153,24 +153,24 @@ class TaggerProcess:
                 self._connection.close()
                 self._connection = None
             if self._process is not None:
-                self._process.kill()  # it keeps nothing that could be lost
+                self._process.kill()  # it has no data that could be lost
                 self._process.join(EXIT_GRACE)
                 self._process = None
 
 
 class _Idle(Exception):
-    """The process ended by itself, as agreed."""
+    """The process ended by itself because it was idle."""
 
 
 def load_tagger(path: str) -> Tagger:
-    """`Tagger.load`, importable without what that needs."""
+    """`Tagger.load`, importable without its dependencies."""
     from inference.tagging.tagger import Tagger
 
     return Tagger.load(Path(path))
 
 
 def _serve(load: Callable[[str], Tagger], path: str, connection: Connection, idle: float) -> None:
-    """The tagger's side: load, then tag what comes until the other end closes, or nothing came for `idle` seconds."""
+    """The tagger's side: load, then tag images until the other end closes or none arrives for `idle` seconds."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     ignore_signals()
     with suppress(EOFError, OSError):

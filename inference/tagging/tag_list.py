@@ -1,7 +1,7 @@
-"""The list beside a tagger's model: which tag each of its outputs means.
+"""Reads the list beside a tagger's model, which says which tag each output means.
 
-It is `selected_tags.csv`, as the taggers of the WD14 family have it: columns tag_id, name, category and count, and a
-line for each output, in their order.
+The file is `selected_tags.csv`, as in the WD14 family of taggers: columns tag_id, name, category and count, with one
+line for each output, in order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 
 TAG_LIST = "selected_tags.csv"
-#: Bytes; the largest public ones have a few hundred kilobytes.
+#: Bytes; the largest public lists have a few hundred kilobytes.
 MAX_BYTES = 32 << 20
 
 
@@ -21,7 +21,7 @@ class TaggerError(ValueError):
 
 
 class TagKind(IntEnum):
-    """Danbooru's categories, and 9 for the ratings, which the taggers' lists have besides."""
+    """Danbooru's categories, and 9 for ratings, which only the taggers' lists have."""
 
     GENERAL = 0
     ARTIST = 1
@@ -33,7 +33,7 @@ class TagKind(IntEnum):
 
 @dataclass(frozen=True)
 class ListedTag:
-    """`name` as Danbooru writes it, with underscores."""
+    """`name`: as on Danbooru, with underscores."""
 
     name: str
     kind: TagKind
@@ -41,7 +41,7 @@ class ListedTag:
 
 @dataclass(frozen=True)
 class TagGuess:
-    """A tag, its name as Danbooru writes it, and its probability, 0 to 1."""
+    """A tag, with its name as on Danbooru and its probability, 0 to 1."""
 
     name: str
     kind: TagKind
@@ -76,7 +76,7 @@ def read_tag_list(path: Path) -> tuple[ListedTag, ...]:
 
 
 def _tag(row: dict[str, str | None], path: Path, line: int) -> ListedTag:
-    """Categories that Danbooru does not have count as general."""
+    """Unknown categories count as general."""
     name, category = (row["name"] or "").strip(), (row["category"] or "").strip()
     if not name or not (category.isascii() and category.isdecimal()):
         raise TaggerError(f"{path}, line {line}: a name and a category's number are expected. Download the file again.")

@@ -3,7 +3,7 @@
     tagger = Tagger.load(Path("taggers/wd-swinv2-tagger-v3"))
     tagger.guesses(image)  # [TagGuess("1girl", TagKind.GENERAL, 0.99), …]
 
-The model takes float32 [1, side, side, 3], blue first, 0 to 255, and gives a probability for each line of its list.
+The model takes float32 [1, side, side, 3] in BGR order, 0 to 255, and returns a probability for each line of its list.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from PIL import Image
 from inference.tagging.tag_list import TAG_LIST, ListedTag, TaggerError, TagGuess, read_tag_list
 
 MODEL = "model.onnx"
-#: Threads: the engine and the bot need the other cores.
+#: Threads; the engine and the bot need the other cores.
 MAX_THREADS = 4
-#: Pixels of the model's side that are believed.
+#: The largest plausible side of a model's input, in pixels.
 MAX_SIDE = 2048
-#: Guesses below it are left out.
+#: Less probable guesses are left out.
 MIN_PROBABILITY = 0.05
-#: What a sigmoid may be off by.
+#: How far outside of 0 to 1 a sigmoid may round.
 TOLERANCE = 1e-3
 
 
 class Tagger:
     def __init__(self, session: Any, side: int, tags: tuple[ListedTag, ...]) -> None:
-        """`session`: ONNX Runtime's. `side`: pixels of the square that it takes."""
+        """`session`: ONNX Runtime's. `side`: of its square input, in pixels."""
         self._session = session
         self.side = side
         self.tags = tags
 
     @classmethod
     def load(cls, path: Path) -> Tagger:
-        """Load a model and the list beside it, and try it on an image. `path`: of the model, or of its folder.
+        """Load a model and the list beside it, and try it on an image. `path`: the model's file or folder.
 
         Raises TaggerError.
         """
@@ -49,7 +49,7 @@ class Tagger:
         return tagger
 
     def guesses(self, image: Image.Image) -> list[TagGuess]:
-        """What the image shows, the most probable first; everything below MIN_PROBABILITY is left out."""
+        """What the image shows, the most probable first, without guesses below MIN_PROBABILITY."""
         probabilities = self._run(image)
         order = np.argsort(-probabilities, kind="stable")
         return [
@@ -68,7 +68,7 @@ class Tagger:
     def _try(self, model: Path) -> None:
         try:
             outputs = self._run(Image.new("RGB", (self.side, self.side // 2), "grey"))
-        except Exception as error:  # ONNX Runtime has its own kinds, none of which is documented
+        except Exception as error:  # ONNX Runtime's own exceptions are not documented
             raise TaggerError(f"{model} cannot be run: {_first_line(error)}. Choose another tagger.") from error
         if len(outputs) != len(self.tags):
             raise TaggerError(
@@ -114,7 +114,7 @@ def _session(model: Path) -> Any:
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    # Threads that wait by spinning would take the cores of the engine.
+    # Threads that spin while waiting would take cores from the engine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
@@ -125,7 +125,7 @@ def _session(model: Path) -> Any:
 
 
 def _side(session: Any, model: Path) -> int:
-    """Of the square images that the model takes, in pixels. Raises TaggerError."""
+    """The side of the model's square input, in pixels. Raises TaggerError."""
     inputs = session.get_inputs()
     if [(given.type, len(given.shape)) for given in inputs] == [("tensor(float)", 4)]:
         _, height, width, channels = inputs[0].shape
@@ -139,7 +139,7 @@ def _side(session: Any, model: Path) -> int:
 
 
 def _pixels(image: Image.Image, side: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The image in the middle of a white square, [1, side, side, 3], blue first, 0 to 255."""
+    """The image in the middle of a white square, [1, side, side, 3] in BGR order, 0 to 255."""
     longer = max(image.size)
     square = Image.new("RGB", (longer, longer), "white")
     square.paste(image.convert("RGB"), ((longer - image.width) // 2, (longer - image.height) // 2))
