@@ -55,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the engine, and PyTorch with it, only when it is used: the bot's own process does without."""
+    """Import the engine, and PyTorch with it, only when it is used: the bot's own process needs neither."""
     if name == "Engine":
         from inference.engine import Engine
 

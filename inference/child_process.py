@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.reduction import ForkingPickler
 
-#: Seconds that a child has to end.
+#: Seconds that a child gets to end.
 EXIT_GRACE = 5.0
-#: What a connection raises whose other end is gone, or that is closed while another thread uses it.
+#: Raised by a connection whose other end is gone, or that is closed while another thread uses it.
 CONNECTION_LOST = (EOFError, OSError, TypeError)
 
 
@@ -22,11 +22,11 @@ def pipe(context: BaseContext) -> tuple[Connection, Connection]:
 
 
 def send_in_thread(connection: Connection, message: object, name: str) -> threading.Thread:
-    """Send without waiting: what has large images in it does not fit into the pipe, and a child may have frozen."""
+    """Send without waiting: large images do not fit into the pipe's buffer, and the child may be frozen."""
     pickled = ForkingPickler.dumps(message)
 
     def send() -> None:
-        with suppress(*CONNECTION_LOST):  # whoever receives notices too
+        with suppress(*CONNECTION_LOST):  # whoever waits for the answer notices too
             connection.send_bytes(pickled)
 
     thread = threading.Thread(target=send, name=name, daemon=True)
@@ -35,15 +35,15 @@ def send_in_thread(connection: Connection, message: object, name: str) -> thread
 
 
 def ignore_signals() -> None:
-    """In a child, which ends when the pipe closes: Ctrl-C goes to every process of a console."""
+    """For children, which end when their pipe closes: Ctrl-C reaches every process of a console."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", None)):  # SIGBREAK: on Windows
         if number is not None:
             signal.signal(number, signal.SIG_IGN)
 
 
-#: Exit codes from here on are Windows' own (NTSTATUS, in the documentation of the Windows protocols, [MS-ERREF] 2.3).
+#: Exit codes from here on are Windows' own (NTSTATUS, see [MS-ERREF] 2.3 in the documentation of Windows protocols).
 FIRST_NTSTATUS = 0x80000000
-#: Those that an engine or a tagger may end with.
+#: The ones that an engine or a tagger may end with.
 NTSTATUS = {
     0xC0000005: "access violation: a crash in the GPU's driver or in a library",
     0xC0000017: "not enough memory",
@@ -59,10 +59,10 @@ NTSTATUS = {
 
 
 def exit_reason(code: int | None, platform: str = sys.platform, what: str = "engine") -> str:
-    """How the process of `what` ended by its exit code, in a sentence.
+    """A sentence that says how the process of `what` ended, from its exit code.
 
-    A negative one is a signal's number on POSIX. On Windows there are none: multiprocessing has -15 for a process that
-    was ended from outside, and a crash has a number of its own.
+    On POSIX a negative code is the number of a signal. Windows has no signals: multiprocessing reports -15 for a
+    process that another program ended, and a crash has an NTSTATUS code.
     """
     if code is None:
         return f"The {what}'s process ended, and its exit code is not known."

@@ -3,7 +3,7 @@
     classifier = ImageClassifier.load("Falconsai/nsfw_image_detection", engine.device)
     classifier.labels([image.image])  # [{"normal": 0.98, "nsfw": 0.02}]
 
-What the labels mean, and what is to follow from them, is for whoever chose the classifier to say.
+The operator who chooses the classifier decides what its labels mean and what follows from them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from inference.request import (
     TurboLora,
 )
 
-#: What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights.
+#: Files to download from a repository: no pickles, which can run code when opened, and no weights for other frameworks.
 FILES = ("*.json", "model*.safetensors")
 
 
@@ -42,14 +42,14 @@ class ImageClassifier:
         self._processor = processor
         self._model = model
         self._names = [name for _, name in sorted((model.config.id2label or {}).items())]
-        # As transformers' own pipeline has it: labels of which several may hold at once have a probability each.
+        # As in transformers' own pipeline: labels that can apply together get independent probabilities.
         self._independent = model.config.problem_type == "multi_label_classification" or len(self._names) == 1
 
     @classmethod
     def load(cls, name: str, device: torch.device) -> ImageClassifier:
         """Load a classifier and try it on an image. `name`: a folder, or a model of the hub, such as `owner/name`.
 
-        The hub's files are fetched once and stay in its cache; without a network that is what is used.
+        The hub's files are downloaded once and kept in its cache, so they also work without a network.
 
         Raises CheckpointError.
         """
@@ -78,7 +78,7 @@ class ImageClassifier:
         return classifier
 
     def labels(self, images: Sequence[Image.Image]) -> list[Mapping[str, float]]:
-        """For each image, the probability of each label, 0 to 1. Raises NotFinite where there is none."""
+        """For each image, the probability of each label, 0 to 1. Raises NotFinite if there is none."""
         return [self._classify(image) for image in images]
 
     @torch.inference_mode()
@@ -92,7 +92,7 @@ class ImageClassifier:
 
 
 class ClassifyingEngine:
-    """An engine whose images come with what a classifier says of them."""
+    """An engine that adds a classifier's labels to its images."""
 
     def __init__(self, engine: LoadedEngine, classifier: ImageClassifier) -> None:
         self._engine = engine
@@ -126,14 +126,14 @@ class ClassifyingEngine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """As `Engine.generate`; an image that cannot be classified is an error, NotFinite."""
+        """As `Engine.generate`. Raises NotFinite also where an image cannot be classified."""
         images = self._engine.generate(requests, on_progress, cancelled, on_stage)
         found = self._classifier.labels([image.image for image in images])
         return [replace(image, labels=labels) for image, labels in zip(images, found, strict=True)]
 
 
 def _folder(name: str) -> Path:
-    """Where the classifier's files are, fetched from the hub if they are not here."""
+    """The folder with the classifier's files, downloaded from the hub if needed."""
     here = Path(name).expanduser()
     if here.is_dir():
         return here
@@ -149,7 +149,7 @@ def _folder(name: str) -> Path:
             f"There is no folder {name!r} with a picture classifier, and no such model on the Hugging Face hub. "
             "Fix the name, or set HF_TOKEN if access to the model is restricted."
         ) from error
-    except Exception as error:  # of the network, the disk, or the hub
+    except Exception as error:  # from the network, the disk, or the hub
         raise CheckpointError(
             f"The picture classifier {name!r} cannot be downloaded from the Hugging Face hub ({_first_line(error)}). "
             "Check the network, or download the model elsewhere and name its folder."

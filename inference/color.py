@@ -3,15 +3,15 @@
 import numpy as np
 from PIL import Image
 
-#: What Pillow's own conversion needs a step between for.
+#: Modes that Pillow converts to RGB only by way of another.
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
-    """An image in a mode that Pillow converts to RGB and RGBA as a viewer shows it.
+    """The image in a mode that Pillow converts correctly to RGB and RGBA.
 
-    Pillow cuts grey of 16 bits off at 255; here it is divided by 257, and the one grey that a PNG file may make
-    transparent becomes an alpha channel before. Premultiplied alpha is undone.
+    Pillow clips 16-bit grey at 255, so it is divided by 257 here; the one grey value that a PNG file can mark as
+    transparent becomes an alpha channel. Premultiplied alpha is undone.
     """
     if image.mode.startswith("I"):
         return _grey_of_16_bits(image)

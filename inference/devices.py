@@ -17,11 +17,11 @@ from inference.networks.precision import PRECISIONS, Precision
 from inference.request import DTYPES, GpuMemory
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-#: Where a container has the limits of its memory (cgroup v2).
+#: The folder with a container's memory limits (cgroup v2).
 CONTAINER = Path("/sys/fs/cgroup")
-#: The kinds of devices that the engine knows what to do with. ROCm's GPUs are called cuda.
+#: The device types that the engine supports. PyTorch calls ROCm's GPUs cuda too.
 KINDS = ("cpu", "cuda", "mps", "xpu")
-#: What RuntimeErrors about too little memory contain, in small letters.
+#: Parts of the messages of RuntimeErrors about too little memory, in lower case.
 OUT_OF_MEMORY = (
     "out of memory",
     "defaultcpuallocator",
@@ -31,19 +31,19 @@ OUT_OF_MEMORY = (
 )
 #: The warning for untested devices.
 UNTRIED = "Nobody has tried this kind of GPU with the bot yet: compare some images with those of ANIMA_DEVICE=cpu."
-#: Images that MPS generates at once: a tensor of over 4 GiB ends the process there (pytorch/pytorch#149261), and the
-#: attention scores of two images of 1024x1024 in float32, guided, have that size.
+#: The most images that MPS generates at once: a tensor of over 4 GiB crashes the process (pytorch/pytorch#149261), and
+#: the attention scores of two guided images of 1024x1024 in float32 have that size.
 MAX_MPS_BATCH = 1
-#: The transformer's width from which bfloat16 was seen to be faster on a processor with AMX. Anima has 2048.
+#: The transformer's width from which bfloat16 measured faster on a processor with AMX. Anima has 2048.
 WIDE = 1024
 FIRST_WITH_FAST_BFLOAT16 = (8, 0)
 FIRST_WITH_FAST_FLOAT16 = (7, 0)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `name` means; "auto" is CUDA, or ROCm under that name, where there is one. Raises ValueError.
+    """The device called `name`; "auto" is CUDA (or ROCm) if available, else the CPU. Raises ValueError.
 
-    MPS and XPU are used on request alone: nobody has tried them yet.
+    MPS and XPU are used only on request: nobody has tried them yet.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -74,10 +74,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device, width: int) -> Precision:
-    """The number formats that `name` means on a device. Raises ValueError.
+    """The precision that `name` means on a device. Raises ValueError.
 
-    width: of the transformer; on processors with AMX, those of small models are no faster in bfloat16. GPUs before
-    NVIDIA's Ampere compute bfloat16 by way of float32. Those before Volta are slow in float16 too.
+    width: of the transformer; on processors with AMX, small models are no faster in bfloat16. NVIDIA GPUs before Ampere
+    compute bfloat16 by way of float32, and those before Volta are slow in float16 too.
     """
     fastest = torch.bfloat16
     if device.type == "cuda" and torch.version.hip is None:
@@ -94,13 +94,13 @@ def choose_precision(name: str, device: torch.device, width: int) -> Precision:
 
 
 def has_amx() -> bool:
-    """Whether this processor has a unit for products of bfloat16 (Intel's AMX), and the system lets programs use it."""
+    """Whether this processor can multiply matrices in bfloat16 (Intel's AMX) and the system lets programs use it."""
     has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(has.get("amx_tile") and has.get("amx_bf16"))
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on `device`: on CUDA also what PyTorch holds in reserve, else main memory's."""
+    """Bytes that can still be allocated: on CUDA including PyTorch's unused cache; elsewhere those of main memory."""
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -115,10 +115,10 @@ def largest_batch(device: torch.device) -> int | None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether PyTorch says with `error` that a device's memory is too small.
+    """Whether `error` is PyTorch's report that a device ran out of memory.
 
-    CUDA has a class for it. MPS says "MPS backend out of memory", and the CPU, Level Zero and SYCL (XPU) have words of
-    their own, all in a RuntimeError.
+    CUDA has a class for it. MPS ("MPS backend out of memory"), the CPU, Level Zero and SYCL (XPU) raise a RuntimeError,
+    each with its own message.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return True
@@ -127,7 +127,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def empty_cache(device: torch.device) -> None:
-    """Free the GPU memory that PyTorch keeps in reserve."""
+    """Free the GPU memory that PyTorch caches."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -147,9 +147,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def container_memory_left(folder: Path) -> int | None:
-    """Bytes until a container's limit; None where there is no limit, or none that can be read.
+    """Bytes left until a container's memory limit; None if there is no limit or it cannot be read.
 
-    What it keeps of files in memory is given back when it is needed, so it counts as free.
+    Cached files count as free, because the system drops them when memory is needed.
     """
     try:
         limit = int((folder / "memory.max").read_text())  # "max" where there is none
@@ -163,7 +163,7 @@ def container_memory_left(folder: Path) -> int | None:
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """free_bytes, total_bytes: of the GPU's memory, or of the machine's on the CPU."""
+    """free_bytes, total_bytes: of the GPU's memory, or of main memory if the device is not a CUDA GPU."""
 
     device: str
     name: str
@@ -175,7 +175,7 @@ class DeviceReport:
 
     @property
     def dtype(self) -> str:
-        """As ANIMA_DTYPE says it."""
+        """A name that ANIMA_DTYPE accepts."""
         return self.precision.name
 
 
@@ -186,7 +186,7 @@ def examine_device(device: str, dtype: str, width: int) -> DeviceReport:
     """
     unused = unused_gpu()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unused_gpu says what PyTorch would warn of
+        warnings.simplefilter("ignore")  # `unused_gpu` already explains what PyTorch would warn about
         chosen = choose_device(device)
     precision = choose_precision(dtype, chosen, width)
     if chosen.type != "cuda":
@@ -237,7 +237,7 @@ def pytorch() -> str:
 
 
 def gpu_without_build() -> str | None:
-    """That PyTorch was installed for the CPU alone on a machine with an NVIDIA card, in a sentence; None where not."""
+    """A sentence if PyTorch was installed for the CPU alone on a machine with an NVIDIA card; else None."""
     return None if torch.version.cuda is not None else unused_gpu()
 
 
@@ -245,12 +245,12 @@ def unused_gpu() -> str | None:
     """Why PyTorch does not see the GPU of a machine that has one; None if it does, or there is none."""
     driver = NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None
     if torch.version.hip is not None or torch.xpu.is_available():
-        return None  # another GPU is what PyTorch was installed for
+        return None  # PyTorch was installed for another kind of GPU
     return why_no_cuda(driver, torch.version.cuda, _cuda_fault())
 
 
 def why_no_cuda(driver: bool, cuda: str | None, fault: str | None) -> str | None:
-    """`driver`: an NVIDIA driver is installed. `cuda`: what PyTorch was built for. `fault`: what CUDA says."""
+    """`driver`: an NVIDIA driver is installed. `cuda`: the version PyTorch was built for. `fault`: CUDA's error."""
     if not driver or (cuda is not None and fault is None):
         return None
     if cuda is None:
@@ -265,7 +265,7 @@ def why_no_cuda(driver: bool, cuda: str | None, fault: str | None) -> str | None
 
 
 def gpu_warnings(capability: tuple[int, int], architectures: Sequence[str], dtype: str) -> list[str]:
-    """`capability` of the GPU, as (9, 0); `architectures` that PyTorch has kernels for, as sm_90 or compute_120."""
+    """`capability`: of the GPU, such as (9, 0). `architectures`: PyTorch's kernels, such as sm_90 or compute_120."""
     found = []
     version = f"{capability[0]}.{capability[1]}"
     if not any(_runs_on(architecture, capability) for architecture in architectures):
@@ -279,7 +279,7 @@ def gpu_warnings(capability: tuple[int, int], architectures: Sequence[str], dtyp
 
 
 def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
-    """Binaries (sm) run on later minor versions of their GPU; PTX (compute) is compiled for any later one.
+    """Whether a kernel runs on a GPU: binaries (sm) on the same major version, PTX (compute) on any later GPU.
 
     CUDA C++ Programming Guide, sections Binary Compatibility and PTX Compatibility.
     """
@@ -290,7 +290,7 @@ def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
 
 
 def _cuda_fault() -> str | None:
-    """What CUDA says when it is started; None if it starts."""
+    """CUDA's error when it is initialized; None if that works."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -301,7 +301,7 @@ def _cuda_fault() -> str | None:
 
 
 class BatchMeter:
-    """Seconds and the GPU's memory, for one batch."""
+    """Measures the time and GPU memory that one batch takes."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -310,7 +310,7 @@ class BatchMeter:
             torch.cuda.reset_peak_memory_stats(device)
 
     def lap(self) -> float:
-        """Seconds since the last lap, with the device's work done."""
+        """Wait for the device to finish its work. Returns the seconds since the last lap."""
         synchronize(self._device)
         last, self._last = self._last, time.perf_counter()
         return self._last - last

@@ -78,9 +78,9 @@ logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Diffusion models that share a text encoder and a VAE, on one device. Not to be used from two threads at once.
+    """Diffusion models that share a text encoder and a VAE, on one device. Not thread-safe.
 
-    It loads the default model at first, and others as requests name them.
+    It loads the default model first, and others when a request names them.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Engine:
         self.device = device
         self.dtype = dtype = precision.compute
         self._models = DiffusionModels(files, device, dtype, precision.float8)
-        #: Those of the default model.
+        #: The default model's settings.
         self.native: NativeSettings = self._models.default.native
         self.parts = Offloader(offload, device, lambda: free_memory(device) - reserve(device))
         where = self.parts.place_for(files.vae.loaded_bytes(dtype))
@@ -115,7 +115,7 @@ class Engine:
         #: As `EngineDescription.full_pass`; see `measure`.
         self.full_pass: int | None = None
         self.graphs = step_graphs(device)
-        #: The structures of blocks for which the compiler has done its work.
+        #: The block structures that are compiled already.
         self._warmed_up: set[TransformerParams] = set()
 
     @classmethod
@@ -133,13 +133,13 @@ class Engine:
         """Load a model from ComfyUI's `models` folder.
 
         device: "auto" (CUDA where there is one, ROCm's too), "cpu", "cuda", "cuda:1"; "mps", "xpu": not tried yet.
-        dtype: "auto" (bfloat16 on CUDA, float16 on its older cards, float32 on the CPU, where a processor with AMX
-        draws wide models in bfloat16), or one of PRECISIONS.
+        dtype: one of PRECISIONS, or "auto": bfloat16 on CUDA (float16 on older cards), float32 on the CPU (bfloat16 for
+        wide models on a processor with AMX).
         diffusion_model, text_encoder, vae: the files' names, where there are several.
         nag: whether requests may use normalized attention guidance, see `GenerationRequest.nag`.
-        offload: whether text encoder and VAE wait in main memory, see `inference.pool.offload`.
+        offload: whether text encoder and VAE are kept in main memory between uses, see `inference.pool.offload`.
 
-        Raises CheckpointError where a file is missing or wrong, ValueError for a device or dtype there is not.
+        Raises CheckpointError where a file is missing or wrong, ValueError for an unknown device or dtype.
         """
         where = choose_device(device)
         files = ModelFiles.find(models, diffusion_model, text_encoder, vae)
@@ -153,12 +153,12 @@ class Engine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """Generate all requests; those that can share a batch do, and each image is the one it would be alone.
+        """Generate all requests. Those that can share a batch do; batching does not change an image.
 
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
         on_stage: called as each stage of each batch begins, decoding for each image.
 
-        A batch has one model. Where that is not on the device yet, the stage LOADING comes before the batch's own.
+        A batch has one model. If that is not on the device yet, LOADING is the batch's first stage.
 
         Raises InvalidRequest before any work (for a mask that would redraw nothing, before sampling), Cancelled,
         NotFinite, OutOfMemory, CheckpointError for a damaged file of a model or a LoRA.
@@ -182,9 +182,9 @@ class Engine:
         return [images[i] for i in range(len(requests))]
 
     def warm_up(self) -> None:
-        """On CUDA, have the blocks compiled now; else the first images wait for it. Where that fails, do without.
+        """On CUDA, compile the blocks now, so that the first image need not wait. If that fails, leave them uncompiled.
 
-        Models whose blocks have the same sizes share what was compiled.
+        Models whose blocks have the same sizes share the compiled code.
         """
         blocks = replace(self._models.source.params, depth=1, adapter=self._models.default.params.adapter)
         if not self._models.compiles or blocks in self._warmed_up:
@@ -201,7 +201,7 @@ class Engine:
         self._warmed_up.add(blocks)
 
     def measure(self) -> None:
-        """Measure from which size on a larger batch saves no time on this device."""
+        """Measure the batch size beyond which larger batches save no time on this device."""
         self.full_pass = full_pass(self.transformer, self.device)
         if self.graphs is not None:
             self.graphs.full_pass = self.full_pass
@@ -218,7 +218,7 @@ class Engine:
 
     @property
     def transformer(self) -> Transformer:
-        """That of the model used last."""
+        """The transformer of the model used last."""
         return self._models.current.transformer
 
     def native_of(self, model: str) -> NativeSettings:
@@ -234,7 +234,7 @@ class Engine:
         return self._loras.names()
 
     def turbo_lora(self) -> TurboLora | None:
-        """The LoRA file that makes the default a turbo model; None where there is none, or where it is one already."""
+        """The LoRA file that makes the default model a turbo model; None if there is none or it already is one."""
         if is_turbo(self.native):
             return None
         for turbo in turbo_loras(self.files.models):
@@ -247,7 +247,7 @@ class Engine:
         return None
 
     def use_model(self, source: ModelSource, requests: Sequence[GenerationRequest], on_stage: OnStage) -> None:
-        """Have the model on the device that a batch of requests is drawn with. Raises CheckpointError, OutOfMemory."""
+        """Bring the model for a batch of requests to the device. Raises CheckpointError, OutOfMemory."""
         needed = self._needed(requests, source)
         if source.name not in self._models.loaded:
             self.parts.make_room(self._models.size(source) + needed)
@@ -263,7 +263,7 @@ class Engine:
         return generating_bytes(source or self._models.source, self.vae, requests, self.dtype)
 
     def release_idle(self) -> bool:
-        """Move everything unused off the device. Returns whether there was anything that will stay away."""
+        """Move everything unused off the device. Returns whether another attempt may succeed."""
         return any([self._models.release_idle(), self.parts.offload_always()])
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
@@ -288,14 +288,14 @@ class Engine:
         return tuple(dict.fromkeys((*(note for lora in loras for note in lora.notes), *left_out)))
 
     def parameters(self, request: GenerationRequest) -> Parameters:
-        """The parameters for the file of this request's image."""
+        """The parameters to write into the file of this request's image."""
         source = self._models.find(request.model)
         return parameters_of(request, source, self._models.hash(source), self._loras, self.files)
 
 
 @dataclass(frozen=True)
 class _RequestBatch:
-    """Requests that are generated together, from their texts to their images."""
+    """Generates requests together, from their texts to their images."""
 
     engine: Engine
     requests: Sequence[GenerationRequest]
@@ -305,7 +305,7 @@ class _RequestBatch:
     on_stage: OnStage
 
     def generate_in_halves_if_needed(self) -> list[Picture]:
-        """Generate; where the memory is too small, without other models on the device, and then in halves."""
+        """Generate. If memory runs out, move other models off the device and try again, then split the batch."""
         try:
             return self.generate()
         except RuntimeError as error:
@@ -381,10 +381,11 @@ class _RequestBatch:
         ]
 
     def _denoiser(self, schedule: Sequence[float]) -> Denoiser:
-        """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch.
+        """A function of (x, sigma) that returns x0 = x - sigma * velocity.
 
-        For CFG++ it is the pair (guided, unguided), also at CFG 1. For normalized attention guidance the negative texts
-        go into the blocks' cross-attentions alone.
+        Classifier-free guidance (arXiv 2207.12598) takes one pass with twice the batch. For CFG++ samplers the function
+        returns the pair (guided, unguided), also at CFG 1. For normalized attention guidance, only the blocks'
+        cross-attentions get the negative texts.
         """
         engine = self.engine
         pair = needs_unguided(self.requests[0].sampler)
@@ -403,7 +404,7 @@ class _RequestBatch:
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             if self.cancelled is not None and self.cancelled():
                 raise Cancelled
-            level = torch.full((1,), float(sigma), device=engine.device)  # unlike a copy, that waits for nothing
+            level = torch.full((1,), float(sigma), device=engine.device)  # unlike a copy, this does not synchronize
             if not guided:
                 return x - level * passes.velocity(x, float(sigma))
             velocity, negative_velocity = passes.velocity(torch.cat([x, x]), float(sigma)).chunk(2)
@@ -416,9 +417,9 @@ class _RequestBatch:
         return in_tiles(denoiser, height, width, None if cache is None else cache.use_tile)
 
     def _start(self, request: GenerationRequest, sigma: float) -> tuple[Tensor, Tensor | None]:
-        """Where an image sets out, [1, 16, h, w]: noise, and below the schedule's top the image it starts from.
+        """The latent that sampling starts from, [1, 16, h, w], and that of the source image or None, on the CPU.
 
-        Returned together with that image's own latent, on the CPU.
+        With a source image, its latent and noise are mixed by `sigma`; without one, it is noise alone.
         """
         channels = self.engine.transformer.params.latent_channels
         shape = (1, channels, 1, request.height // SCALE, request.width // SCALE)
@@ -459,12 +460,12 @@ class _RequestBatch:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-            # Only here: while it is handled, the error keeps what was decoded so far.
+            # Not inside `except`: until it ends, the error keeps the tensors decoded so far alive.
             empty_cache(self.engine.device)
         return vae.decode_in_tiles(latent, side, overlap)
 
     def _vae_tile(self, request: GenerationRequest) -> tuple[int, int]:
-        """The side of tiles in latent positions, and their overlap: if `tiled`, no larger than the model's own size."""
+        """The side and overlap of tiles in latent positions; for `tiled` requests at most the model's native size."""
         native = self.engine.native_of(request.model).sizes[0]
         side = min(TILE, *(side // SCALE for side in native)) if request.tiled else TILE
         return side, side * OVERLAP // TILE

@@ -10,21 +10,21 @@ from torch import Tensor
 from inference.color import to_8_bit
 from inference.editing.crop import middle_box
 
-#: Rows that are turned into 8 bits at a time, so that a large image needs no second one in float32.
+#: Rows converted to 8 bits at a time, so that a large image needs no second copy in float32.
 _ROWS = 256
 
 
 def pixels_from_image(image: Image.Image, width: int, height: int) -> Tensor:
-    """An image of any size and mode as float32 [3, height, width] from -1 to 1, made as `fitted_image` makes it."""
+    """An image of any size and mode as float32 [3, height, width] from -1 to 1, fitted by `fitted_image`."""
     levels = torch.from_numpy(np.array(fitted_image(image, width, height))).permute(2, 0, 1)
-    return levels.float().div_(255).mul_(2).sub_(1)  # in place: a large image is held once
+    return levels.float().div_(255).mul_(2).sub_(1)  # in place, to hold a large image only once
 
 
 def fitted_image(image: Image.Image, width: int, height: int) -> Image.Image:
     """An image of any size and mode as RGB of this size.
 
-    It is turned upright as its EXIF tags say. Transparency is laid on white. Another shape is cropped at its middle,
-    to whole pixels; another size is resampled (Lanczos).
+    It is rotated as its EXIF tags say. Transparency becomes white. If the aspect ratio differs, the middle is cropped
+    out at whole pixels; if the size differs, it is resampled (Lanczos).
     """
     image = to_8_bit(ImageOps.exif_transpose(image))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

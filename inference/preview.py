@@ -1,7 +1,7 @@
-"""Previews: an unfinished latent as a small image, far cheaper than decoding it.
+"""Previews: show an unfinished latent as a small image, far cheaper than decoding it.
 
-A VAE's latent is close to a linear function of the colours beneath it. The way back, 16 channels to 3 and a bias, is
-found by least squares on a few synthetic images, so that it fits any VAE and needs no constants.
+A VAE's latent is close to a linear function of the image's colours. The inverse, from 16 channels to 3 with a bias, is
+fitted by least squares to a few synthetic images. So it works with any VAE and needs no constants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 _SIDE = 64
-_PATCH = 16  # sides of flat patches: wider than one latent pixel, so that each has an undisturbed middle
+_PATCH = 16  # sides of flat patches: wider than a latent pixel, so that some latent pixels see one colour alone
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Preview:
         latents = encode(pixels).detach().cpu().double()
         inputs = latents.movedim(1, -1).flatten(0, 2)
         targets = F.avg_pool2d(pixels, pixels.shape[-1] // latents.shape[-1]).double().movedim(1, -1).flatten(0, 2)
-        # Centred, so that the bias takes no part in finding the shortest solution where channels go together.
+        # Centred, so that the bias does not affect the minimum-norm solution if channels are correlated.
         mean, target_mean = inputs.mean(0), targets.mean(0)
         colours = torch.linalg.lstsq(inputs - mean, targets - target_mean, rcond=1e-6, driver="gelsd").solution.T
         return cls(colours.float(), (target_mean - colours @ mean).float())
@@ -55,8 +55,8 @@ class Preview:
 def synthetic_images(seed: int = 0) -> Tensor:
     """Images to fit on, float32 [24, 3, 64, 64] from -1 to 1: eight each of flat patches, discs and texture.
 
-    Edges and texture are there so that channels which carry detail rather than colour are seen to vary, and get no
-    weight: on a drawing that is worth 2 dB over patches and gradients alone.
+    Edges and texture make the channels vary that carry detail rather than colour, so that they get no weight: on a
+    drawing this gains 2 dB over patches and gradients alone.
     """
     generator = torch.Generator().manual_seed(seed)
     return torch.cat([_flat_patches(generator), _discs(generator), _textures(generator)])
@@ -73,7 +73,7 @@ def _flat_patches(generator: torch.Generator) -> Tensor:
 
 
 def _discs(generator: torch.Generator) -> Tensor:
-    """Six discs over each other, of 4 to 28 pixels' radius: flat colours with hard edges, as drawings have."""
+    """Six overlapping discs with a radius of 4 to 28 pixels: flat colours with hard edges, as in drawings."""
     y, x = torch.meshgrid(torch.arange(_SIDE), torch.arange(_SIDE), indexing="ij")
     images = _colours(generator).expand(8, 3, _SIDE, _SIDE)
     for _ in range(6):

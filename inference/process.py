@@ -1,7 +1,7 @@
-"""An engine in its own process: if it crashes or hangs, the program that uses it continues and starts another.
+"""An engine in its own process: if it crashes or hangs, the program that uses it continues and can start another.
 
-The two processes talk over a pipe. When one dies its end is closed, which the other notices at once. On Windows an
-engine takes its end only as it starts: until then, what says that it died is that its process ended.
+The two processes talk over a pipe. When one dies, its end closes, which the other notices at once. On Windows an engine
+opens its end only after it has started; until then, only the end of its process shows that it died.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ PREVIEW_INTERVAL = 1.0
 
 
 class EngineDied(RuntimeError):
-    """The engine's process died or hung while it was in use; it is ended. Start it again."""
+    """The engine's process died, or it hung and was ended. Start it again."""
 
 
 class EngineFailed(RuntimeError):
-    """The engine failed for a reason other than the request; the message is the engine's."""
+    """The engine failed for a reason other than the request; the message comes from the engine."""
 
 
 class EngineProcess:
     """An engine in a process of its own. Its methods block; call them from a thread, one at a time."""
 
     def __init__(self, load: Callable[[], LoadedEngine | RelayedEngine], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
-        """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`.
+        """`load` makes the engine in the new process. It must be picklable: `functools.partial(load_engine, …)`.
 
         An engine that is silent for longer than `timeouts` allows counts as hung and is ended.
         """
@@ -81,7 +81,7 @@ class EngineProcess:
         self._process: BaseProcess | None = None
         self._lifecycle = threading.RLock()  # `stop` may come while another thread is in `start`
         self._connection: Connection | None = None
-        #: Whether it was this program that ended the process.
+        #: Whether this program ended the process.
         self._was_killed = False
         #: How often the process was started.
         self.starts = 0
@@ -100,7 +100,7 @@ class EngineProcess:
             self.loaded_models = ()
             try:
                 self._begin(context)
-            except (OSError, EOFError) as error:  # what engines are copied from may have ended this moment
+            except (OSError, EOFError) as error:  # the fork server may have just ended
                 logger.warning("the engine's process could not be forked (%s), so a new one is started", error)
                 self._begin(multiprocessing.get_context("spawn"))
             self._was_killed = False
@@ -141,9 +141,9 @@ class EngineProcess:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[EncodedImage]:
-        """As `Engine.generate`, with images as PNG files. Raises what that raises, EngineDied and EngineFailed.
+        """As `Engine.generate`, but with images as PNG files. Also raises EngineDied and EngineFailed.
 
-        Previews come about once a second; the progress between them has none.
+        About once a second, the progress includes previews.
         """
         sending = send_in_thread(self._open_connection(), list(requests), "to the engine")
         silence = SilenceTimer(self._timeouts, Stage.CONDITIONING)
@@ -172,7 +172,7 @@ class EngineProcess:
                     raise answer
 
     def stop(self) -> None:
-        """End the process, gently at first. A call that another thread is in ends in EngineDied."""
+        """End the process, by force if it does not end by itself. A call in another thread raises EngineDied."""
         with self._lifecycle:
             atexit.unregister(self.stop)
             if self._connection is not None:
@@ -197,12 +197,12 @@ class EngineProcess:
     def _receive(self, silence: SilenceTimer, timeout: float = POLL_INTERVAL) -> object:
         """The engine's next message; None if there is none within `timeout` seconds.
 
-        Silence is counted in polls, not by the clock: time in which this process was stopped is not the engine's.
+        Silence is counted in polls, not by the clock: time in which this process itself was suspended must not count.
         """
         connection, process = self._open_connection(), self._process
         try:
             ready = wait([connection] if process is None else [connection, process.sentinel], timeout)
-            if connection in ready or (ready and connection.poll()):  # what it said before it ended comes first
+            if connection in ready or (ready and connection.poll()):  # read what it sent before it ended
                 return connection.recv()
         except CONNECTION_LOST:
             raise self._died() from None
@@ -224,7 +224,7 @@ class EngineProcess:
     def _kill(self, process: BaseProcess) -> None:
         self._was_killed = True
         process.kill()
-        if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, correct also where another thread waits for it
+        if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, also correct if another thread waits for it
             process.join(EXIT_GRACE)
         else:
             logger.error(
@@ -255,9 +255,10 @@ def load_engine(
     needs_gpu: bool = False,
     offload: Offloading = "auto",
 ) -> LoadedEngine:
-    """`Engine.load`, importable without PyTorch, warmed up and measured; with a `classifier` its images are labelled.
+    """Load an engine as `Engine.load` does, warm it up and measure it. Importable without PyTorch.
 
-    needs_gpu: raise EngineFailed where `device` is "auto" and PyTorch's build cannot use the GPU that is there.
+    classifier: its labels come with each image; None for no labels.
+    needs_gpu: raise EngineFailed if `device` is "auto" and PyTorch's build cannot use this machine's GPU.
     """
     with without_garbage_collection():
         from inference.devices import choose_device, gpu_without_build, unused_gpu
@@ -279,14 +280,14 @@ def load_engine(
         return load()
     from inference.classifier import ClassifyingEngine, ImageClassifier
 
-    # Before the large files, as it may be misnamed.
+    # Before the large files, because its name may be wrong.
     image_classifier = ImageClassifier.load(classifier, choose_device(device))
     return ClassifyingEngine(load(), image_classifier)
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine is loaded from, and how, as `load_engine` takes it; on which device is up to who loads it."""
+    """The arguments of `load_engine`, except for the device, which the caller of `load_on` chooses."""
 
     models: str
     dtype: str = "auto"
@@ -298,7 +299,7 @@ class EngineSettings:
     offload: Offloading = "auto"
 
     def load_on(self, device: str, *, needs_gpu: bool = False) -> Callable[[], LoadedEngine]:
-        """For `EngineProcess`."""
+        """The `load` argument for `EngineProcess`."""
         return partial(load_engine, device=device, needs_gpu=needs_gpu, **asdict(self))
 
 
@@ -307,7 +308,7 @@ _CANCEL = "cancel"
 
 @dataclass(frozen=True)
 class _LoadedModels:
-    """What `EngineClient.loaded_models` is from now on; sent before the end of each batch."""
+    """The new value of `EngineClient.loaded_models`; sent before the end of each batch."""
 
     names: tuple[str, ...]
 
@@ -337,7 +338,7 @@ def _serve(load: Callable[[], LoadedEngine | RelayedEngine], connection: Connect
         connection.send(description)
         while (message := _next_message(engine, connection)) is not None:
             if message == _CANCEL:
-                continue  # for an image that was finished in the meantime
+                continue  # for an image that has finished in the meantime
             answer = _draw(engine, message, connection)
             connection.send(_LoadedModels(engine.loaded_models()))
             connection.send(answer)
@@ -346,7 +347,7 @@ def _serve(load: Callable[[], LoadedEngine | RelayedEngine], connection: Connect
 
 
 def _next_message(engine: LoadedEngine | RelayedEngine, connection: Connection) -> Any:
-    """What the other side sends; None once an engine elsewhere has ended, of which the other side is notified."""
+    """The other side's next message; None after reporting to it that an engine elsewhere has ended."""
     while isinstance(engine, RelayedEngine) and not connection.poll(CHECK_INTERVAL):
         try:
             engine.check()
@@ -406,7 +407,7 @@ def _encoded(image: Picture) -> EncodedImage:
 
 
 def _loading_error(error: Exception) -> Exception:
-    """OutOfMemory may pass when other programs free memory; other errors as in `_portable`."""
+    """OutOfMemory where memory was too small, as a later attempt may succeed; other errors as in `_portable`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OutOfMemory(
             f"The device does not have enough memory for the model ({error}). Stop other programs that use it."
@@ -415,7 +416,7 @@ def _loading_error(error: Exception) -> Exception:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where its class is one that users of an engine know, else EngineFailed with its message."""
+    """The error itself if its class belongs to this package, else EngineFailed with its message."""
     if type(error).__module__.startswith("inference.") and not error.__dict__:
         return error
     return EngineFailed(f"{type(error).__name__}: {error}")

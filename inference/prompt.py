@@ -1,20 +1,20 @@
-"""A prompt's weights: brackets become segments of text, each with the factor its tokens are multiplied by.
+"""Parses a prompt's weights: splits it at brackets into segments, each with the factor for its tokens.
 
-The syntax is ComfyUI's, so that a prompt means here what it means there:
+The syntax is ComfyUI's, so that prompts mean the same in both:
 
 - `(text)` multiplies the weight around it by 1.1, and nesting multiplies again.
-- `(text:1.3)` sets the weight absolutely, whatever surrounds it. The last colon counts, some text has to stand before
-  it, and the number is what Python's `float` accepts: `1e3`, `1_0`, `-1`, blanks around it.
-- A number that does not parse leaves the text whole, at 1.1.
+- `(text:1.3)` sets the weight absolutely, whatever surrounds it. The last colon counts, there must be text before it,
+  and the number is anything that Python's `float` accepts: `1e3`, `1_0`, `-1`, blanks around it.
+- If the number does not parse, everything in the brackets is text, at 1.1.
 - `\\(` and `\\)` are literal brackets.
-- Unbalanced brackets are text. One left open makes everything after it text, brackets and all, unless the prompt ends
-  in a closing bracket: then those two belong together, and what lies between is read in the same way.
+- Unbalanced brackets are text. After an unclosed bracket, everything is text, brackets included, unless the prompt ends
+  in a closing bracket: then those two form a pair, and the text between them is parsed by the same rules.
 
-`embedding:name` at the start of a segment or behind a blank is the place of a file's vectors in ComfyUI. There are no
-such files for Anima, so it is left out, as ComfyUI leaves out one that it does not find.
+In ComfyUI, `embedding:name` at the start of a segment or after a blank stands for the vectors in a file. There are no
+such files for Anima, so it is left out, as ComfyUI does with an embedding that it does not find.
 
-One thing differs. `inf`, `nan` and numbers beyond float32 (3.4e38) count as numbers that do not parse, and nesting so
-deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the image.
+One difference: `inf`, `nan` and numbers beyond float32 (3.4e38) count as numbers that do not parse, and nesting does
+not raise a weight beyond float32, because a single infinite weight spoils the image.
 """
 
 import math
@@ -23,7 +23,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 BRACKET_WEIGHT = 1.1
-_MAX_WEIGHT = (2 - 2**-23) * 2.0**127  # of float32, in which tokens are weighted
+_MAX_WEIGHT = (2 - 2**-23) * 2.0**127  # the largest float32, the dtype in which tokens are weighted
 
 _MARK = re.compile(r"\\[()]|[():]")
 _EMBEDDING = re.compile(r"(?:(?<=\s)|\A)embedding:")
@@ -33,8 +33,8 @@ _ESCAPED_BRACKET = re.compile(r"\\([()])")
 def parse_weights(prompt: str) -> list[tuple[str, float]]:
     """The prompt's segments, in order, without markup, each with its finite weight.
 
-    Any text is a prompt: nothing raises, and the time is linear in its length. The list is never empty; a prompt
-    without text, such as `""` or `"()"`, is the one segment `("", 1.0)`.
+    Any text is valid: nothing raises, and the time is linear in its length. The list is never empty: a prompt without
+    text, such as `""` or `"()"`, gives the one segment `("", 1.0)`.
 
     >>> parse_weights("(chibi:2), 1girl")
     [('chibi', 2.0), (', 1girl', 1.0)]
@@ -46,7 +46,7 @@ def parse_weights(prompt: str) -> list[tuple[str, float]]:
         if start < end:
             segments.append((_ESCAPED_BRACKET.sub(r"\1", prompt[start:end]), weight))
 
-    # Stretches of the prompt still to be read, the next one last. Each opening bracket is met once, from left to right.
+    # Parts of the prompt still to be parsed, the next one last. Each opening bracket is visited once, left to right.
     pending = [(0, len(prompt), 1.0)]
     next_opening = 0
     while pending:
@@ -59,7 +59,7 @@ def parse_weights(prompt: str) -> list[tuple[str, float]]:
         opening = marks.openings[next_opening]
         add(start, opening, weight)
         closing = marks.partner.get(opening, end)
-        if closing >= end:  # left open
+        if closing >= end:  # not closed
             closing = end - 1
             if not _is_bracket(prompt, closing):
                 add(opening, end, weight)
@@ -71,7 +71,7 @@ def parse_weights(prompt: str) -> list[tuple[str, float]]:
 
 
 def infinite_weight(prompt: str) -> str | None:
-    """The first weight that Python takes for a number and that is none an image can have: `nan`, `inf`."""
+    """The first weight that Python's `float` accepts but no image can be drawn with: `nan`, `inf`."""
     marks = _Marks.of(prompt)
     for opening, closing in sorted(marks.partner.items()):
         colon = marks.colon_of_number(opening + 1, closing)
@@ -101,9 +101,9 @@ def _is_usable(weight: float) -> bool:
 
 
 def without_embeddings(segment: str) -> tuple[list[str], list[str]]:
-    """The pieces of a segment around `embedding:name`, which are to be tokenised separately, and those names.
+    """The pieces of a segment around each `embedding:name`, to be tokenized separately, and the names.
 
-    As in ComfyUI, the blanks behind a name become single ones up to the next `embedding:`, and commas at its end stay.
+    As in ComfyUI, blanks after a name are collapsed up to the next `embedding:`, and commas at its end are kept.
 
     >>> without_embeddings("smile, embedding:bad, hat")
     (['smile, ', ', hat'], ['bad'])
@@ -120,16 +120,16 @@ def without_embeddings(segment: str) -> tuple[list[str], list[str]]:
 
 
 def embeddings(*prompts: str) -> tuple[str, ...]:
-    """The embeddings that prompts name and that are left out, as `embedding:name`, each once."""
+    """The embeddings that the prompts name (all of them are left out), as `embedding:name`, each once."""
     names = (name for prompt in prompts for text, _ in parse_weights(prompt) for name in without_embeddings(text)[1])
     return tuple(dict.fromkeys(f"embedding:{name}" for name in names))
 
 
 @dataclass(frozen=True)
 class _Marks:
-    """Where the prompt's brackets and colons stand, each list ascending."""
+    """The positions of the prompt's brackets and colons, each list ascending."""
 
-    openings: list[int]  # those that open a group or are left open
+    openings: list[int]  # those that open a group or are never closed
     partner: dict[int, int]  # opening -> its closing
     brackets: list[int]  # every bracket, also escaped and surplus ones
     colons: list[int]
@@ -160,7 +160,7 @@ class _Marks:
         return cls(openings, partner, brackets, colons)
 
     def number_at_end(self, prompt: str, start: int, end: int) -> tuple[float | None, int]:
-        """The weight that ends the group's inside `prompt[start:end]`, and where the text before it ends."""
+        """The weight at the end of a group's content `prompt[start:end]`, and where the text before it ends."""
         colon = self.colon_of_number(start, end)
         if colon is None:
             return None, end
@@ -171,10 +171,10 @@ class _Marks:
         return (number, colon) if _is_usable(number) else (None, end)
 
     def colon_of_number(self, start: int, end: int) -> int | None:
-        """Where the group's last colon stands, if a number may follow it."""
+        """The position of the group's last colon, if a number can follow it."""
         colon = _last_before(end, self.colons)
-        # A bracket after the colon is no part of a number. Looking first keeps nested groups from all reading the
-        # same long rest.
+        # A number contains no bracket. Checking this first keeps the time linear: otherwise nested groups would all
+        # parse the same long rest.
         return None if colon <= start or _last_before(end, self.brackets) > colon else colon
 
 

@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out: frozen records, without PyTorch and quick to import."""
+"""An engine's inputs and outputs as frozen dataclasses, without PyTorch and quick to import."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ SCHEDULERS = (
     *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),
     *("kl_optimal", "linear_quadratic"),
 )
-#: What ANIMA_DTYPE may be. `inference.networks.precision` says what they mean.
+#: Values of ANIMA_DTYPE, explained in `inference.networks.precision`.
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float8")
-#: What ANIMA_OFFLOAD may be. `inference.pool.offload` says what they mean.
+#: Values of ANIMA_OFFLOAD, explained in `inference.pool.offload`.
 Offloading = Literal["auto", "always", "never"]
 #: Pixels per latent position: sides must be multiples of it.
 SIDE_MULTIPLE = 8
@@ -51,7 +51,7 @@ SIDE_MULTIPLE = 8
 TOKEN_SIDE = 16
 MAX_SIDE = 4096
 MAX_STEPS = 1000
-#: Steps of the schedule whose end is walked where `denoise` is below 1. Working out more of them takes seconds.
+#: Limit of a whole schedule, of which only the end is used if `denoise` is below 1. Computing more steps takes seconds.
 MAX_WHOLE_STEPS = 1_000_000
 MAX_CFG_SCALE = 100.0
 MAX_SEED = 2**64 - 1
@@ -83,24 +83,25 @@ class NotFinite(ArithmeticError):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One image to generate. The defaults are those of Anima itself; see `NativeSettings` for other models.
+    """One image to generate. The defaults are Anima's; see `NativeSettings` for other models.
 
-    prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`.
+    prompt, negative_prompt: with ComfyUI's syntax for weights, `(text:1.2)`.
     width, height: in pixels, multiples of 8; best multiples of 16.
-    seed: 0 to 2**64 - 1; means the same image as in ComfyUI.
+    seed: 0 to 2**64 - 1; gives the same image as in ComfyUI.
     loras: names of files under `models/loras`, each with its strength, which may be negative.
     image: an image to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
-    mask: of `image`, and of the same shape: white where to redraw, black where the image stays as it is; greys between
-        are redrawn the earlier, the lighter they are (differential diffusion).
+    mask: for `image`, with the same aspect ratio: white is redrawn, black stays. Grey is redrawn from a step on that
+        comes earlier the lighter it is (differential diffusion).
     tiled: draw in overlapping tiles of the model's native size, for images far larger than that.
-    variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
-    nag: at `cfg_scale` 1, where classifier-free guidance does not use the negative, use it by normalized attention
-        guidance (arXiv 2505.21179), which ComfyUI does not do. Without it the negative has no effect there.
-    shift: bends the schedule towards noise, as ComfyUI's ModelSamplingAuraFlow does.
-    beta: alpha and beta of the scheduler `beta`, as ComfyUI's BetaSamplingScheduler takes them; None for 0.6 and 0.6.
-    er_sde: of the sampler `er_sde`, as ComfyUI's SamplerER_SDE takes them; None for the usual ones.
-    fast: leave blocks out of steps in which they would change little (`inference.fast.block_cache`), which changes the
-        image a little.
+    variation_seed, variation_strength: blend the seed's noise with that of a second seed; strength 0 to 1.
+    nag: at `cfg_scale` 1, where classifier-free guidance ignores the negative prompt, apply it with normalized
+        attention guidance (arXiv 2505.21179), which stock ComfyUI does not have. Without it the negative has no effect
+        there.
+    shift: shifts the schedule towards noise, as ComfyUI's ModelSamplingAuraFlow does.
+    beta: alpha and beta for the scheduler `beta`, as in ComfyUI's BetaSamplingScheduler; None for 0.6 and 0.6.
+    er_sde: settings for the sampler `er_sde`, as in ComfyUI's SamplerER_SDE; None for the defaults.
+    fast: skip blocks in steps in which they would change little (`inference.fast.block_cache`). Changes the image
+        slightly.
     model: the diffusion model, by its name in `inference.weights.headers.model_list`; "" for the engine's default.
     """
 
@@ -129,12 +130,12 @@ class GenerationRequest:
 
     @property
     def uses_nag(self) -> bool:
-        """Whether normalized attention guidance is used: CFG++ uses the negative at CFG 1 too, and needs none."""
+        """Whether normalized attention guidance is used. CFG++ uses the negative at CFG 1 too and does not need it."""
         return self.nag and self.cfg_scale == 1 and bool(self.negative_prompt.strip()) and not is_cfg_pp(self.sampler)
 
     @property
     def batch_key(self) -> tuple[Hashable, ...]:
-        """Requests with equal keys are generated in one batch: they differ only in what each image has for itself."""
+        """Requests with equal keys can share a batch: they differ only in what each image can have of its own."""
         return (
             self.width,
             self.height,
@@ -150,13 +151,13 @@ class GenerationRequest:
             self.er_sde,
             self.model,
             self.fast,
-            # A batch is drawn with one mask; images are the same for certain only where they are one object.
+            # A batch has one mask. Only the identical object is certain to be equal.
             None if self.mask is None else id(self.mask),
             self.tiled,
         )
 
     def check(self) -> None:
-        """Raise InvalidRequest where a field has a value it may not have."""
+        """Raise InvalidRequest if a field has an invalid value."""
         _check_text("prompt", self.prompt)
         _check_text("negative_prompt", self.negative_prompt)
         _check_text("model", self.model)
@@ -212,7 +213,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the seconds of an image's batch went."""
+    """Seconds that each part of an image's batch took."""
 
     conditioning: float
     sampling: float
@@ -225,7 +226,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Bytes of the GPU: the most that the engine used during a batch, and the total."""
+    """Bytes of GPU memory: the engine's peak during a batch, and the total."""
 
     peak: int
     total: int
@@ -244,12 +245,12 @@ class Picture:
     request: GenerationRequest
     timings: Timings
     parameters: Parameters
-    #: What a classifier says of the image: each of its labels with a probability. Empty where none was asked.
+    #: The classifier's labels, each with its probability. Empty without a classifier.
     labels: Mapping[str, float] = field(default_factory=dict)
-    #: Of its batch; None on a CPU.
+    #: Of its batch; None if the device is not a CUDA GPU.
     gpu_memory: GpuMemory | None = None
-    #: What could not be done as it was asked for, such as parts of a LoRA that fit nothing, each in a sentence, with a
-    #: code and values for other languages (`inference.notes.Note`).
+    #: Sentences about what could not be done as requested, such as parts of a LoRA that do not fit the model, each with
+    #: a code and values for translation (`inference.notes.Note`).
     notes: tuple[str, ...] = ()
 
     @property
@@ -282,19 +283,19 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class Progress:
-    """A step is done for some of the images that were asked for together."""
+    """One step is done, for some of the images that were requested together."""
 
     #: 1 to `steps`.
     step: int
     steps: int
     #: Positions of these images among the requests.
     pictures: tuple[int, ...]
-    #: Makes a cheap preview of each of these images as they are now; call it only when it is needed.
+    #: Makes a preview of each of these images; call it only when needed.
     previews: Callable[[], Sequence[Image.Image]] = field(compare=False, repr=False)
 
 
 class Stage(Enum):
-    """What an engine is doing. The value follows the word "while"."""
+    """What an engine is doing. Values are worded to follow "while"."""
 
     LOADING = "loading"
     CONDITIONING = "reading the prompts"
@@ -316,8 +317,8 @@ class NativeSettings:
     """The sizes a model was trained for and the settings it works best with.
 
     sizes: (width, height) in pixels, the default first.
-    variant: the kind of Anima it is; prefix, negative: what is recommended to stand in front of its prompts and in its
-    negatives.
+    variant: which published variant of Anima it is.
+    prefix, negative: recommended start of its prompts, and recommended negative prompt.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -338,7 +339,7 @@ class NativeSettings:
         return width * height / 1e6
 
     def request(self, prompt: str, **fields: object) -> GenerationRequest:
-        """A request with these settings where `fields` does not say otherwise."""
+        """A request with these settings; `fields` override them."""
         width, height = self.sizes[0]
         settings = {
             "width": width,
@@ -353,7 +354,7 @@ class NativeSettings:
 
 @dataclass(frozen=True)
 class TurboLora:
-    """A LoRA with which a model needs few steps, and the settings it works best with."""
+    """A LoRA that lets a model draw in few steps, and the settings it works best with."""
 
     #: As `GenerationRequest.loras` takes it.
     name: str
@@ -366,12 +367,13 @@ class EngineDescription:
     """What an engine says about itself once it is loaded.
 
     name: the default diffusion model's file name, without its suffix.
-    loras: the LoRA files at that time; `inference.weights.lora_files.lora_names` lists those of now.
-    turbo: None where there is no turbo LoRA, or where the model needs few steps without one.
-    loaded: the models on the device, as `EngineClient.loaded_models` says later.
-    model_hash: AutoV2 of the default model's file, where engines of several machines must have the same; else empty.
-    full_pass: with so many tokens in one pass of the transformer its device is busy, and more images in a batch save no
-    time; None where that is not known.
+    loras: the LoRA files at that time; `inference.weights.lora_files.lora_names` lists the current ones.
+    turbo: None if there is no turbo LoRA, or if the model needs few steps without one.
+    loaded: the models on the device; later `EngineClient.loaded_models` has them.
+    model_hash: AutoV2 of the default model's file for engines on other machines, which must all have the same model;
+    else empty.
+    full_pass: the number of tokens in one pass of the transformer that keeps the device busy, so that more images in a
+    batch save no time; None if unknown.
     classifies: whether an engine on another machine has a classifier.
     """
 
@@ -409,13 +411,13 @@ class LoadedEngine(Protocol):
 
 @runtime_checkable
 class RelayedEngine(Protocol):
-    """An engine that draws elsewhere, behind an object in this process: its images come encoded."""
+    """An object in this process for an engine that draws elsewhere; its images arrive encoded."""
 
     @property
     def description(self) -> EngineDescription: ...
     def loaded_models(self) -> tuple[str, ...]: ...
     def check(self) -> None:
-        """Called every few seconds while it has nothing to do. Raises EngineDied where it can draw no more."""
+        """Called every few seconds while it is idle. Raises EngineDied if it can no longer draw."""
 
     def generate(
         self,
@@ -424,7 +426,7 @@ class RelayedEngine(Protocol):
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> Sequence[EncodedImage]:
-        """As `LoadedEngine.generate`. Raises EngineDied too."""
+        """As `LoadedEngine.generate`. Also raises EngineDied."""
 
 
 class EngineClient(Protocol):
@@ -439,10 +441,10 @@ class EngineClient(Protocol):
         """The diffusion models on the device, by name, the one used last first. Updated after each batch."""
 
     def start(self) -> EngineDescription:
-        """Load the engine, again if it was loaded. Raises EngineFailed with the reason, or EngineDied."""
+        """Load the engine, or load it again. Raises EngineFailed with the reason, or EngineDied."""
 
     def check(self) -> None:
-        """Returns at once. Raises EngineDied, or EngineFailed, where the engine has ended since it was used last."""
+        """Return at once. Raises EngineDied or EngineFailed if the engine has ended since its last use."""
 
     def generate(
         self,
@@ -453,7 +455,7 @@ class EngineClient(Protocol):
         """Generate all images, or raise; they come in the order of the requests."""
 
     def stop(self) -> None:
-        """End the engine. A call that another thread is in ends in EngineDied."""
+        """End the engine. A call in another thread raises EngineDied."""
 
 
 def _check_text(name: str, value: object) -> None:
@@ -470,7 +472,7 @@ def _check_text(name: str, value: object) -> None:
         raise InvalidRequest(f"{name} has the weight {weight!r}, but a weight must be a number, such as 1.2 or -0.5.")
 
 
-#: What json and the shell make of text that was cut or wrongly decoded; no tokenizer takes it.
+#: JSON and shells produce these from text that was cut or wrongly decoded. Tokenizers reject them.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

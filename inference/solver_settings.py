@@ -1,9 +1,9 @@
-"""Facts about samplers that need no PyTorch: what a step asks of the network, and settings apart from the schedule."""
+"""Facts about samplers, without PyTorch: network calls per step, and settings apart from the schedule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-#: How often a step of these samplers asks the network; one of any other asks once, as the last step of each does.
+#: Network calls per step. Other samplers make one, and so does the last step of each.
 CALLS_PER_STEP: Mapping[str, int] = {
     "heun": 2,
     "dpmpp_sde": 2,
@@ -20,20 +20,19 @@ CALLS_PER_STEP: Mapping[str, int] = {
     "seeds_2": 2,
     "seeds_3": 3,
 }
-#: About how often `dpm_adaptive` asks the network, whatever the number of steps: it chooses its own. With the miniature
-#: 21 to 27 times.
+#: Approximate network calls of `dpm_adaptive`, which chooses its own steps. With the miniature: 21 to 27.
 ADAPTIVE_CALLS = 24
 
-#: As ComfyUI's SamplerER_SDE names them: the paper's noise, that of the reverse-time SDE, and none.
+#: As in ComfyUI's SamplerER_SDE: with the paper's noise, with that of the reverse-time SDE, and without noise.
 ER_SDE_SOLVERS = ("ER-SDE", "Reverse-time SDE", "ODE")
 MAX_STAGE = 3
 MAX_NOISE = 100.0
 
 
 def network_calls(sampler: str, steps: int) -> int:
-    """How often the network is asked for an image of so many steps, 1 or more; of `dpm_adaptive` about how often.
+    """The number of network calls for an image with `steps` steps, 1 or more; for `dpm_adaptive` an estimate.
 
-    The last two steps of `heunpp2` ask as often as there are steps left.
+    Each of the last two steps of `heunpp2` makes as many calls as there are steps left.
     """
     if sampler == "dpm_adaptive":
         return ADAPTIVE_CALLS
@@ -44,18 +43,18 @@ def network_calls(sampler: str, steps: int) -> int:
 
 
 def is_cfg_pp(sampler: str) -> bool:
-    """Whether a sampler is a CFG++ form, which needs the negative's x0 too, also at CFG 1."""
+    """Whether a sampler is a CFG++ variant, which needs the negative's x0 even at CFG 1."""
     return sampler.endswith("_cfg_pp")
 
 
 @dataclass(frozen=True)
 class ErSdeSettings:
-    """The settings of the sampler `er_sde`, as ComfyUI's node SamplerER_SDE has them.
+    """Settings of the sampler `er_sde`, as in ComfyUI's node SamplerER_SDE.
 
     solver_type: one of `ER_SDE_SOLVERS`.
-    max_stage: the most steps that one step looks at, itself included, 1 to 3.
-    eta: how much noise `Reverse-time SDE` draws, 0 to 100; the others do not use it.
-    s_noise: a factor of the noise that is drawn, 0 to 100.
+    max_stage: how many steps one step takes into account at most, itself included, 1 to 3.
+    eta: how much noise `Reverse-time SDE` adds, 0 to 100; the others do not use it.
+    s_noise: a factor for the added noise, 0 to 100.
     """
 
     solver_type: str = "ER-SDE"
@@ -64,7 +63,7 @@ class ErSdeSettings:
     s_noise: float = 1.0
 
     def problem(self) -> str | None:
-        """What is wrong with the settings, as part of a sentence; None if nothing."""
+        """What is wrong with the settings, as the end of a sentence; None if nothing."""
         if self.solver_type not in ER_SDE_SOLVERS:
             return f"the solver_type {self.solver_type!r}, but it must be one of: {', '.join(ER_SDE_SOLVERS)}"
         if isinstance(self.max_stage, bool) or self.max_stage not in range(1, MAX_STAGE + 1):

@@ -1,7 +1,7 @@
 """How long an engine may be silent before it counts as hung.
 
-Only its length distinguishes a hang from slowness. Ending an engine that was only slow costs its users an image, and
-waiting for one that hangs costs everybody time; so each stage may take many times what is usual on a slow machine.
+Only the length of its silence distinguishes a hang from slowness. Ending an engine that is merely slow loses an image;
+waiting for one that hangs costs everybody time. So each stage may take many times as long as usual on a slow machine.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class Timeouts:
 
     #: Six gigabytes from a slow network share (4 MB/s), or a classifier from the hub.
     loading: float = 30 * 60.0
-    #: LoRA files of gigabytes from such a share; the texts themselves take a second.
+    #: LoRA files of gigabytes from such a share; encoding the prompts takes a second.
     conditioning: float = 10 * 60.0
-    #: On a GPU the blocks are compiled in it, for minutes; on two CPU cores a step of one image takes four.
+    #: On a GPU this includes compiling the blocks, which takes minutes; on two CPU cores a step takes four minutes.
     first_step: float = 15 * 60.0
-    #: At least this long, however quick the steps before were: others use the GPU too, and memory may be swapped.
+    #: At least this long, however quick earlier steps were: other programs use the GPU, and memory may be swapped.
     step: float = 60.0
     #: At least this long for each image, which may have to be decoded in tiles.
     decoding: float = 5 * 60.0
-    #: The first image waits for the hash of the model's file: on such a share, as long as loading.
+    #: The first image waits for the hash of the model's file, which on such a share takes as long as loading.
     finishing: float = 30 * 60.0
     #: Steps and images may take this many times the median of the batch's steps, where that is longer.
     median_steps: float = 20.0
@@ -82,5 +82,5 @@ class SilenceTimer:
 
     @property
     def _step_limit(self) -> float:
-        # The lower median: of two steps, the first may be the one in which the blocks were compiled.
+        # The lower median: of two steps, the first may have included compiling the blocks.
         return self._timeouts.median_steps * statistics.median_low(self._steps or [0.0])
