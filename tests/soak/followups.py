@@ -155,7 +155,13 @@ class FollowUps:
 
     def _unanswered(self) -> list[InteractionHandle]:
         asked = (*self.shares, *self.descriptions)
-        return [each for each in asked if each.interaction.callback is not None and not self._answers(each)]
+        acknowledged = (each for each in asked if each.interaction.callback is not None)
+        return [each for each in acknowledged if not self._answers(each) and not self._came_too_late(each)]
+
+    def _came_too_late(self, sent: InteractionHandle) -> bool:
+        """Whether the bot was killed again and again until the token had expired, and tried to answer then."""
+        refused = self.discord.request_log.find(route="^/webhooks/", status=401)
+        return any(sent.interaction.token in request.path for request in refused)
 
     def counts(self) -> str:
         described = sum(any(map(shows_description, self._answers(sent))) for sent in self.descriptions)
