@@ -1,7 +1,7 @@
-"""The operator's announcements: one server a second, in one channel of each.
+"""Sends the operator's announcements: to one server per second, in one channel of each.
 
-How far one has got is in the operator's document, so it continues after a restart. Each message has a nonce, so a
-server that was reached just before a crash gets no second one. While Discord is down, the next server waits.
+The operator's document stores how far an announcement has got, so it continues after a restart. Each message has a
+nonce, so a server that was reached just before a crash gets no second one. While Discord is down, sending waits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNFINISHED = "announcing "
 
 
 def unfinished(number: int, text: str, after: int = 0) -> dict[str, dict[str, str | int]]:
-    """The entry of an announcement that has reached the servers up to the id `after`. `number`: unlike any other's."""
+    """The entry of an announcement that has reached the servers up to the id `after`. `number` must be unique."""
     return {f"{UNFINISHED}{number}": {"text": text, "after": after}}
 
 
@@ -45,7 +45,7 @@ class Announcements:
         self._sending = BackgroundTasks()
 
     async def count(self) -> int:
-        """The number of servers that a message would go to; in many servers about that."""
+        """How many servers a message would go to; approximate if discord.py does not cache the servers."""
         if self._lookup.is_cached:
             return len([guild async for guild in self._targets()])
         return await self._lookup.count()
@@ -53,12 +53,12 @@ class Announcements:
     def send(self, text: str, number: int = 0, after: int = 0) -> None:
         """Start sending a message to the servers with larger ids than `after`.
 
-        number: that of its `unfinished` entry.
+        number: of its `unfinished` entry.
         """
         self._sending.start(self._send(text, number, after), name="announcement")
 
     async def resume(self) -> None:
-        """After a restart: continue what was not finished."""
+        """Continue unfinished announcements after a restart."""
         stored = await retry_storage(lambda: self._servers.settings(EVERYWHERE))
         for key, entry in stored.settings.items():
             if key.startswith(UNFINISHED):

@@ -30,7 +30,7 @@ class Cancellation:
 
     @with_job_log_context
     async def cancel(self, job: Job, by: int) -> bool:
-        """Cancel a job at any time before it is delivered, with a refund. False: it had ended already.
+        """Cancel a job at any time before it is delivered, with a refund. Returns False if it had ended already.
 
         by: the id of the user who cancels it.
         """
@@ -65,14 +65,14 @@ class Cancellation:
 
     @with_job_log_context
     async def message_deleted(self, job: Job) -> None:
-        """Nothing more is posted for the job, not even that it was cancelled."""
+        """Cancel a job whose message was deleted. Nothing more is posted for it, not even that it was cancelled."""
         if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):
             logger.info("its message was deleted, so it is cancelled")
             await self._workers.cancel(job.id)
             await retry_storage(lambda: self._jobs.mark_notified(job.id))
 
     async def close(self) -> None:
-        """Wait for the jobs of deleted messages to be cancelled; the others are after the next start."""
+        """Wait CLOSE_TIMEOUT for the jobs of deleted messages to be cancelled; the rest are after the next start."""
         await self._tasks.finish(CLOSE_TIMEOUT)
 
     def message_deleted_later(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The engines that the settings ask for: loads, restarts and stops each for its worker."""
+"""Loads, restarts and stops the engines that the settings ask for, each for its worker."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: A line of the log, with seconds.
+#: A log line; takes seconds.
 RESTARTING = "the engine is restarted in %.0f s"
 #: Seconds before an engine that could not be loaded, or died, is restarted; doubled each time.
 MIN_START_DELAY, MAX_START_DELAY = 2.0, 300.0
-#: More doublings would be too large a number one day; so many are more than MAX_START_DELAY already.
+#: Prevents an overflow. This many doublings exceed MAX_START_DELAY already.
 MAX_DOUBLINGS = 30
 #: Seconds between two checks of an idle engine.
 CHECK_INTERVAL = 1.0
 #: Seconds before an engine that does not end is stopped again.
 STOP_RETRY_INTERVAL = 1.0
-#: Batches in a row that an engine may fail at before it is restarted: an error of a GPU may stay in its process.
+#: Failed batches in a row after which an engine is restarted, because a GPU error may persist in its process.
 MAX_FAILED_BATCHES = 2
-#: What ANIMA_DEVICE says for every GPU of the machine.
+#: The value of ANIMA_DEVICE that stands for every GPU of the machine.
 ALL = "all"
-#: Run in a process of its own, as the bot's own never loads PyTorch.
+#: Runs in a separate process, because the bot's process never loads PyTorch.
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
-#: Seconds that it may take; PyTorch loads slowly from a cold disk.
+#: Seconds that COUNT_GPUS may take. PyTorch loads slowly from a cold disk.
 COUNTING_TIMEOUT = 120.0
 
 
 def engine_devices(devices: Sequence[str]) -> dict[str, str]:
-    """The device of each engine by the engine's name, for `Settings.devices`. Blocks while GPUs are counted."""
+    """The device of each engine by the engine's name. `devices`: as in `Settings`. Blocks while GPUs are counted."""
     if list(devices) == [ALL]:
         devices = [f"cuda:{number}" for number in range(_count_gpus())] or ["auto"]
     times, seen = Counter(devices), Counter[str]()
@@ -77,8 +77,8 @@ class ModelUnavailable(Exception):
 class SupervisedEngine:
     """Calls one engine in threads, one call at a time. If the caller is cancelled, drawing ends within a step.
 
-    The threads are its own: a call takes as long as a batch, and many engines would fill asyncio's few, for which
-    everybody else would wait.
+    It has its own threads: a call takes as long as a batch, so many engines would occupy asyncio's few threads and make
+    all other users of them wait.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class SupervisedEngine:
         changed: Callable[[SupervisedEngine], None],
         problem: Callable[[SupervisedEngine, EngineDescription], str | None] = lambda engine, description: None,
     ) -> None:
-        """`changed` is called when the engine has its model, and when an attempt to load it has failed.
+        """`changed` is called when the engine has loaded its model, and when an attempt to load it has failed.
 
-        `problem` says why an engine that was loaded cannot be used with this description; None if it can.
+        `problem` says why a loaded engine with this description cannot be used; None if it can.
         """
         self.name = name
         self._client = client
@@ -100,15 +100,15 @@ class SupervisedEngine:
         self._threads = ThreadPoolExecutor(2, f"engine-{name}")
         self._call: asyncio.Future[Any] | None = None
         self._closing = False
-        #: Whether the engine has its model; not while it is started again.
+        #: Whether the engine has its model. False while it restarts.
         self.loaded = False
-        #: Whether it waits before it is started again.
+        #: Whether it is waiting before it restarts.
         self.resting = False
         #: Its description from when it was loaded last.
         self.description: EngineDescription | None = None
         #: Why it could never be loaded, if the operator has to fix that.
         self.fatal: Exception | None = None
-        #: Whether the bot ends because of that, and says so itself.
+        #: Whether the bot exits because of `fatal` and reports it itself.
         self.given_up = False
         #: Failed attempts to load in a row.
         self.failures = 0
@@ -125,14 +125,14 @@ class SupervisedEngine:
     def models_on_device(self) -> frozenset[str] | None:
         """The models on the device, as requests name them; None where the engine does not say.
 
-        The default one, with which every engine starts, has an empty name too.
+        The default model, with which every engine starts, is also listed under an empty name.
         """
         names = frozenset(self._client.loaded_models)
         default = self.description.loaded[:1] if self.description is not None else ()
         return (names | {""} if names.issuperset(default) else names) or None
 
     async def start(self) -> None:
-        """Load the engine, however often that fails, with growing pauses."""
+        """Load the engine, and retry with growing pauses until that succeeds."""
         started, delay = time.monotonic(), MIN_START_DELAY
         while (description := await self._try_to_start(delay)) is None:
             await self._sleep(delay)
@@ -143,7 +143,7 @@ class SupervisedEngine:
         self._changed(self)
 
     async def restart(self) -> None:
-        """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
+        """Load an engine that died or failed, after a pause that doubles with each failure since it last drew."""
         setbacks = self._failed_batches + self._idle_deaths
         delay = min(MIN_START_DELAY * 2.0 ** min(setbacks - 1, MAX_DOUBLINGS), MAX_START_DELAY)
         logger.warning(RESTARTING, delay)
@@ -155,7 +155,7 @@ class SupervisedEngine:
     ) -> list[EncodedImage]:
         """Raises Cancelled, EngineDied, EngineFailed, InvalidRequest, CheckpointError.
 
-        Afterwards the engine may no longer be loaded: `restart` then.
+        Afterwards the engine may no longer be loaded; call `restart` then.
         """
         abandoned = threading.Event()
         try:
@@ -177,7 +177,7 @@ class SupervisedEngine:
         return images
 
     async def wait_for_death(self) -> None:
-        """Returns once the engine has died while idle. Then it is not loaded: `restart`."""
+        """Return once the engine has died while idle. It is not loaded then; call `restart`."""
         while self.loaded:
             await asyncio.sleep(CHECK_INTERVAL)
             try:
@@ -188,7 +188,7 @@ class SupervisedEngine:
                 self.loaded, self.unloaded_since = False, utc_now()
 
     async def close(self, grace: float) -> None:
-        """End the engine. `grace`: seconds for the step that it is in."""
+        """Stop the engine. `grace`: seconds that it may take to finish its current step."""
         self._closing = True
         if self._call is not None and self.loaded:  # drawing can be interrupted, loading cannot
             await asyncio.wait([self._call], timeout=grace)
@@ -225,11 +225,11 @@ class SupervisedEngine:
         if self._call is not None and not self._call.done():  # its caller was cancelled
             await asyncio.wait([self._call])
         self._call = called = self._in_thread(call, *args, **kwargs)
-        # What nobody waits for any longer need not be said.
+        # Retrieves the exception, so that asyncio does not log it when nobody waits for the call any more.
         called.add_done_callback(lambda called: None if called.cancelled() else called.exception())
         return await asyncio.shield(called)
 
     def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """The log's lines from the thread are about this engine as well."""
+        """Run a call in a thread with the current context, so that log lines from there name this engine too."""
         run = partial(contextvars.copy_context().run, call, *args, **kwargs)
         return asyncio.get_running_loop().run_in_executor(self._threads, run)

@@ -1,6 +1,7 @@
 """Posts entries to servers' log channels. This never delays anything else or makes it fail.
 
-Each server has its own short queue. Entries that arrive together share a message; what Discord refuses is dropped.
+Each server has its own short queue. Entries that arrive together share a message. Entries that Discord refuses are
+dropped.
 """
 
 from __future__ import annotations
@@ -38,25 +39,25 @@ logger = logging.getLogger(__name__)
 
 #: How many entries of one server may wait to be posted; more are dropped.
 MAX_WAITING = 100
-#: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
+#: Seconds between two messages in one log channel, well within Discord's limit of five in five seconds.
 PAUSE = 2.0
 #: Seconds for which entries wait while Discord cannot be reached.
 RETRY_TIMEOUT = 60.0
 #: Seconds for posting waiting entries when the bot stops.
 CLOSE_TIMEOUT = 3.0
-#: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
+#: Maximum characters of an entry. It is longer than any entry, because cutting one could remove the end of a spoiler.
 MAX_ENTRY_LENGTH = 2000
 #: Components of an entry with its buttons: a text, a row and two buttons.
 COMPONENTS_OF_ENTRY = 4
 MAX_ENTRIES = (MAX_COMPONENTS - 1) // COMPONENTS_OF_ENTRY
-#: Characters reserved for how many entries were left out.
+#: Characters reserved for the line that says how many entries were left out.
 ROOM_FOR_REST = 200
 
 LogChannel: TypeAlias = discord.TextChannel | discord.Thread
 
 
 def log_channel(guild: discord.Guild | None, channel_id: int | None) -> LogChannel | None:
-    """A channel of this server that can be a log channel; None for ids of other servers or of unsuitable channels."""
+    """The server's channel of that id; None if it is in another server or its type cannot be a log channel."""
     if guild is None or channel_id is None:
         return None
     channel = guild.get_channel_or_thread(channel_id)
@@ -81,7 +82,7 @@ class LogChannels:
     def __init__(
         self, lookup: ServerLookup, servers: Servers, refused: Callable[[int, Exception], None] = lambda *_: None
     ) -> None:
-        """`refused` is called with servers where Discord refused a message, and its error."""
+        """`refused` is called with the id of each server where Discord refused a message, and the error."""
         self._lookup = lookup
         self._tell_refused = refused
         self._servers = servers
@@ -111,7 +112,7 @@ class LogChannels:
         return guild_id in self._refused
 
     async def close(self) -> None:
-        """Post what waits without pauses, for at most CLOSE_TIMEOUT."""
+        """Post the waiting entries without pauses, for at most CLOSE_TIMEOUT."""
         self._closing.set()
         tasks = [waiting.task for waiting in self._waiting.values() if waiting.task is not None]
         if tasks:
@@ -136,7 +137,7 @@ class LogChannels:
                 await self._closing.wait()
 
     async def _post_some(self, guild_id: int, waiting: _PendingEntries) -> bool:
-        """Post one message with as many entries as fit. False: the others cannot be posted either."""
+        """Post one message with as many entries as fit. Returns False if the others cannot be posted either."""
         try:
             settings = await load_server_settings(self._servers, guild_id)
         except StorageUnavailable as error:
@@ -161,7 +162,7 @@ class LogChannels:
                     max_entries, words = (
                         1,
                         taken > 1,
-                    )  # one at a time, so that only the entry that it is about loses its words
+                    )  # one at a time, so that only the entry with the blocked words loses them
                     continue
                 self._refuse(guild_id, error)
                 self._tell_refused(guild_id, error)
@@ -178,7 +179,7 @@ class LogChannels:
 
 
 async def _send(channel: LogChannel, view: StaticLayout, nonce: str) -> None:
-    """Waits for a while if Discord is out of reach: with the same nonce nothing is posted twice."""
+    """Send a message, with retries while Discord is out of reach. The nonce prevents a second post."""
     send = partial(channel.send, view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
     try:
         async with asyncio.timeout(RETRY_TIMEOUT):
@@ -193,7 +194,9 @@ def _nonce(waiting: _PendingEntries, taken: int) -> str:
 
 
 def _message(waiting: _PendingEntries, max_entries: int, *, words: bool) -> tuple[StaticLayout, int, int]:
-    """A message with the first of the queued entries, how many it has, and how many more it says were left out.
+    """A message with the first waiting entries, how many it contains, and how many it reports as left out.
+
+    max_entries: the most entries that it may have. words: whether to show what people typed.
 
     max_entries: of the entries. words: with what people typed.
     """
@@ -203,7 +206,7 @@ def _message(waiting: _PendingEntries, max_entries: int, *, words: bool) -> tupl
     for entry, _ in list(waiting.entries)[:max_entries]:
         text = truncate(entry.text() if words else entry.without_words(), MAX_ENTRY_LENGTH)
         room -= length(text)
-        if taken and (room < 0 or entry.job_id in jobs):  # Discord takes no button twice in a message
+        if taken and (room < 0 or entry.job_id in jobs):  # Discord rejects a message with the same button twice
             break
         items.append(ui.TextDisplay(text))
         if entry.job_id is not None:

@@ -1,7 +1,6 @@
-"""What moderators, admins and operators do, and its effects on unfinished jobs.
+"""Carries out what moderators, admins and operators decide, and applies it to unfinished jobs.
 
-A block, a ban, a pause and the removal of the bot cancel the jobs queued there, with refunds, and their messages say
-why.
+A block, a ban, a pause or the removal of the bot cancels the jobs queued there, with refunds. Their messages say why.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 #: How many messages are edited at the same time when many jobs end together.
 EDIT_BATCH_SIZE = 5
-#: What a pause cancels. What is being drawn or posted continues.
+#: The states of jobs that a pause cancels. Jobs that are being drawn or posted continue.
 WAITING = (JobState.QUEUED,)
-#: The same before a start: what was being drawn then would be queued again.
+#: The same at the start of the bot, which would queue the jobs again that were being drawn.
 WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -61,7 +60,7 @@ class Moderation:
         self._tasks = BackgroundTasks()
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
-        """Block somebody in a server or EVERYWHERE, and cancel their jobs there. False: they were blocked already."""
+        """Block a user in a server or EVERYWHERE, and cancel their jobs there. False: they were blocked already."""
         blocked = await self._database.servers.block(guild_id, user_id, by=by, reason=reason)
         where = None if guild_id == EVERYWHERE else guild_id
         await self._drop(await self._database.jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK, by))
@@ -70,36 +69,36 @@ class Moderation:
         return blocked
 
     async def banned(self, guild_id: int, user_id: int) -> None:
-        """Somebody was banned from a server: cancel their jobs there."""
+        """Cancel the jobs of a user who was banned from a server."""
         jobs, reason = self._database.jobs, messages.DROPPED_BY_BLOCK
         await self._drop(await retry_storage(lambda: jobs.cancel_of_person(user_id, guild_id, reason)))
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
-        """False: they were not blocked there."""
+        """Unblock a user. Returns False if they were not blocked there."""
         unblocked = await self._database.servers.unblock(guild_id, user_id, by=by)
         if unblocked and guild_id != EVERYWHERE:
             self._log.post(guild_id, log_entries.unblocked(user_id, by=by))
         return unblocked
 
     async def cancelled(self, job: Job, *, by: int) -> None:
-        """A moderator has cancelled somebody's job."""
+        """Record that a moderator has cancelled a user's job."""
         if job.guild_id is not None:
             await self._database.servers.record(job.guild_id, "cancel", by=by, subject_id=job.user_id)
             self._log.post(job.guild_id, log_entries.cancelled(job, by=by))
 
     async def deleted(self, job: Job, *, by: int) -> None:
-        """A moderator has deleted somebody's images."""
+        """Record that a moderator has deleted a user's images."""
         if job.guild_id is not None:
             await self._database.servers.record(job.guild_id, "delete", by=by, subject_id=job.user_id)
             self._log.post(job.guild_id, log_entries.deleted(job, by=by))
 
     async def unshared(self, share: Share, *, by: int) -> None:
-        """A moderator has removed somebody's image from the gallery."""
+        """Record that a moderator has removed a user's image from the gallery."""
         await self._database.servers.record(share.guild_id, "unshare", by=by, subject_id=share.user_id)
         self._log.post(share.guild_id, log_entries.unshared(share, by=by))
 
     def refused(self, interaction: discord.Interaction[Any], refusal: PolicyRefusal, words: str, private: bool) -> None:
-        """A request was refused; it is logged for moderators if the cause was its words."""
+        """Log a refused request for moderators, if it was refused for its words."""
         if interaction.channel_id is None:
             return
         entry = log_entries.refused(
@@ -108,23 +107,23 @@ class Moderation:
         self._log.post(settings_guild_id(interaction), entry)
 
     def ended(self, job: Job) -> None:
-        """A job has ended; it is logged for moderators if it failed or its image may not be shown."""
+        """Log an ended job for moderators if it failed, its image may not be shown, or its message was deleted."""
         self._log.post(job.guild_id, log_entries.ended(job))
 
     async def drop_waiting(self, guild_id: int, *, by: int) -> int:
-        """Cancel what is queued in a server where drawing was paused. Returns the number of jobs."""
+        """Cancel the jobs queued in a server where drawing was paused. Returns their number."""
         ended = await self._database.jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, by, states=WAITING)
         await self._drop(ended)
         return len(ended)
 
     async def drop_all_waiting(self, *, by: int) -> int:
-        """Cancel what is queued anywhere, because the operator paused everything. Returns the number of jobs."""
+        """Cancel all queued jobs, because the operator paused everything. Returns their number."""
         ended = await self._database.jobs.cancel_everywhere(messages.DROPPED_BY_OPERATOR, by, states=WAITING)
         await self._drop(ended)
         return len(ended)
 
     async def drop_of_removed_server(self, guild_id: int) -> None:
-        """Cancel everything in a server that the bot was removed from."""
+        """Cancel all jobs in a server that the bot was removed from."""
         reason = messages.DROPPED_BY_REMOVAL
         ended = await retry_storage(lambda: self._database.jobs.cancel_in_server(guild_id, reason))
         if ended:
@@ -137,18 +136,17 @@ class Moderation:
     ) -> None:
         """The same for every server that is not one of these: the bot was removed while it was off or disconnected.
 
-        `among`: of which servers that is known. Jobs in servers where the bot was never a member (user installs)
-        continue.
+        `among`: whether a server can be judged by `guild_ids`. Jobs of user installs, in servers where the bot was
+        never a member, continue.
         """
         asked_in = await retry_storage(lambda: self._database.jobs.servers_of_live(IN_OWN_SERVER))
         for guild_id in filter(among, sorted(asked_in.difference(guild_ids))):
             await self.drop_of_removed_server(guild_id)
 
     async def drop_forbidden(self) -> None:
-        """At the start: cancel what a block or a pause should have ended when the bot was killed in between.
+        """At the start, cancel the jobs that a block or a pause should have ended if the bot was killed in between.
 
-        The same for jobs of servers where the operator does not allow the bot any longer. `recovery` notifies their
-        users afterwards.
+        The same for jobs where the operator no longer allows the bot. `recovery` notifies their users afterwards.
         """
         jobs, servers = self._database.jobs, self._database.servers
         if (await load_server_settings(servers, None)).operator_pause is not None:
@@ -175,7 +173,7 @@ class Moderation:
         self._tasks.start(self._notify(ended), name="moderation")
 
     async def _discard(self, ended: Sequence[Job]) -> None:
-        """There may be thousands, so others have their turn in between. None is begun: the database refuses that."""
+        """There may be thousands, so the loop lets other tasks run. The database refuses to start any of them."""
         for job in ended:
             self._workers.discard(job.id)
             await asyncio.sleep(0)
@@ -188,7 +186,7 @@ class Moderation:
             await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
 
     async def _show_removals(self, ended: Sequence[Job]) -> None:
-        """Show it by the interaction's token, the only route left, if that is still valid."""
+        """Show it through the interaction's token, the only route left, while that is valid."""
         for some in _in_groups(ended):
             await asyncio.gather(*map(self._show_removal, some))
 

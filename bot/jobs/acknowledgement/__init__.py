@@ -1,1 +1,1 @@
-"""What happens before an interaction is acknowledged: it is stored, and what is needed is read from memory."""
+"""What happens before an interaction is acknowledged: store it, and look up from memory what the answer depends on."""

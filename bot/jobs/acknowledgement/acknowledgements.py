@@ -1,4 +1,4 @@
-"""Stores requests from before their acknowledgement until their answer, so that no crash loses one.
+"""Stores each request before it is acknowledged, and until it is answered, so that no crash loses one.
 
 What Discord sent is stored in one row, then acknowledged. After a restart it is passed to discord.py again as if it had
 just arrived, marked as acknowledged, so commands, buttons and forms need no code for this.
@@ -31,9 +31,9 @@ from storage.unanswered import Unanswered, UnansweredRequest
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for deleting what was answered when the bot stops.
+#: Seconds that the bot takes at shutdown to delete the rows of answered interactions.
 CLOSE_TIMEOUT = 3.0
-#: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
+#: Seconds that the database may take before an interaction is acknowledged. Discord allows three for all of it.
 DATABASE_TIMEOUT = 1.0
 
 T = TypeVar("T")
@@ -44,19 +44,19 @@ Payload: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Resumed:
-    """An interaction from before a restart that was acknowledged. `message_id`: its answer's, if known."""
+    """How an interaction was acknowledged. `message_id`: of its answer, if known."""
 
     private: bool
     message_id: int | None
 
 
-#: What Discord sent, in the task that handles it, and what is known about it from before a restart.
+#: For the task that handles an interaction: what Discord sent, and how it was acknowledged before a restart, if it was.
 _received: ContextVar[Payload | None] = ContextVar("received", default=None)
 _resumed: ContextVar[Resumed | None] = ContextVar("resumed", default=None)
 
 
 async def in_time(answer: Awaitable[T]) -> T:
-    """The database's answer, if it comes while an interaction can still be acknowledged.
+    """Wait for the database, but only while the interaction can still be acknowledged.
 
     Raises StorageUnavailable after DATABASE_TIMEOUT.
     """
@@ -82,7 +82,7 @@ class Acknowledgements:
         self._parsers["INTERACTION_CREATE"] = self._receive
 
     def begin(self, interaction: Interaction) -> None:
-        """The current task handles an interaction; when the task ends, the user has been answered."""
+        """Note that the current task handles an interaction. When the task ends, the user has been answered."""
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(lambda task: self._end(interaction, task))
@@ -110,29 +110,29 @@ class Acknowledgements:
         return made
 
     def accepted(self, interaction: Interaction) -> None:
-        """The interaction has become a job; its row was deleted with that."""
+        """Note that the interaction has become a job, whose transaction deleted the row."""
         self._open.discard(interaction.id)
         note_loading(interaction, Loading.TAKEN)
 
     def postpone(self, interaction: Interaction) -> None:
-        """The user could not be answered; the next start tries again."""
+        """Keep the row: the user could not be answered, and the next start tries again."""
         self._open.discard(interaction.id)
 
     async def resume(self) -> None:
-        """Once after each start, when connected: continue with what was acknowledged and not answered."""
+        """Continue the interactions that were acknowledged but not answered. Called once per start, when connected."""
         for request in await retry_storage(self._unanswered.all):
             if request.interaction_id in self._open:
                 continue  # arrived since the start
             try:
                 goes_on = await self._resume_request(request)
-            except Exception:  # the others go on all the same
+            except Exception:  # one failure must not stop the others
                 logger.exception("interaction %d could not be continued", request.interaction_id)
                 goes_on = False
             if not goes_on:
                 await retry_storage(partial(self._unanswered.answered, request.interaction_id))
 
     async def _resume_request(self, request: UnansweredRequest) -> bool:
-        """False: it was never acknowledged, or has been answered."""
+        """Returns False if it was never acknowledged or has been answered already."""
         found = await self._look_up(request)
         if found is None:
             return False
@@ -145,7 +145,7 @@ class Acknowledgements:
         return True
 
     async def is_taken_over(self, interaction: Interaction) -> bool:
-        """Whether another bot with this token has gone on with what this one acknowledged: it no longer loads."""
+        """Whether another bot with this token has continued the interaction: its message no longer shows as loading."""
         if interaction.id not in self._open:
             return False
         try:
@@ -160,7 +160,7 @@ class Acknowledgements:
             await cancel([self._forgetting])
 
     def _receive(self, payload: Payload) -> None:
-        """discord.py starts the tasks that handle an interaction in here; each inherits the current context."""
+        """Pass an interaction to discord.py, whose tasks for it inherit the current context."""
         if payload.get("type") == discord.InteractionType.autocomplete.value:
             self._completions.add(payload)
             return
@@ -210,7 +210,7 @@ class Acknowledgements:
             self._forget(interaction.id)
 
     def _forget(self, interaction_id: int) -> None:
-        """As soon as the database answers: at the next start it would be taken for one that nobody has answered."""
+        """Delete the row as soon as the database answers, or the next start would take it for an unanswered request."""
         self._open.discard(interaction_id)
         self._answered.append(interaction_id)
         if self._forgetting is None or self._forgetting.done():

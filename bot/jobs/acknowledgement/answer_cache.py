@@ -1,7 +1,7 @@
-"""What must be known before an interaction is acknowledged, kept in memory: who is blocked, and what is private.
+"""Keeps in memory what must be known before an interaction is acknowledged: who is blocked, and what is private.
 
-It is read once at the start and updated by watching the classes that write it. Until it is read, every answer is
-private, and so is every answer about a job that is not known.
+It is read once at the start, then updated by watching the classes that write it. Until it is read, every answer is
+private. So is every answer about an unknown job.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AnswerCache:
         self._database = database
         self._is_loaded = False
         self._blocks: set[tuple[int, int]] = set()
-        #: By user, and by preset or None for their defaults; those that do not set it are left out.
+        #: By user id and preset name (None: their defaults). Those that do not set it have no entry.
         self._preferences: dict[tuple[int, str | None], bool] = {}
         self._servers: dict[int, bool] = {}
         self._public_jobs = IdSet()
@@ -38,7 +38,7 @@ class AnswerCache:
         database.privacy.watch_erasures(self._erased)
 
     async def load(self) -> None:
-        """Read it, again after another bot may have written. Raises StorageUnavailable."""
+        """Read everything, also again after another bot may have written to the database. Raises StorageUnavailable."""
         self._is_loaded = False
         for known in (self._blocks, self._preferences, self._servers):
             known.clear()
@@ -60,11 +60,11 @@ class AnswerCache:
                 self._public_jobs.discard(job_id)
 
     def is_blocked(self, user_id: int, guild_id: int | None) -> bool:
-        """By the server or by the operator. False until loaded: `submit` checks the database again."""
+        """Whether the server or the operator blocks the user. False until loaded; `submit` asks the database again."""
         return not self._blocks.isdisjoint({(user_id, EVERYWHERE), (user_id, guild_id or EVERYWHERE)})
 
     def answers_privately(self, interaction: discord.Interaction[Any], options: Options, preset: str | None) -> bool:
-        """Whether only the user sees the answer to a request: by its options, or else by preset and defaults."""
+        """Whether only the user sees the answer to a request: by its options, else the preset, else the defaults."""
         if options.private is not None:
             return options.private
         if not self._is_loaded:
@@ -75,11 +75,11 @@ class AnswerCache:
         return next((private for private in said if private is not None), False)
 
     def is_private(self, job_id: int) -> bool:
-        """Whether only its user sees a job's images; True for a job that is not known."""
+        """Whether only its user sees a job's images. True for an unknown job."""
         return not self._is_loaded or job_id not in self._public_jobs
 
     def add_job(self, job_id: int, *, private: bool) -> None:
-        """A job was accepted."""
+        """Record an accepted job."""
         if not private:
             self._public_jobs.add(job_id)
 
@@ -93,7 +93,7 @@ class AnswerCache:
     def _server_changed(self, guild_id: int, settings: Mapping[str, Any]) -> None:
         try:
             private = ServerSettings.of(settings).defaults.options().private
-        except ValueError as error:  # that server's own requests say so; the others must not fail because of it
+        except ValueError as error:  # requests in that server report it; the other servers must not fail because of it
             logger.error("server %d: its settings cannot be read: %s", guild_id, error)
             private = None
         if private is None:
@@ -113,7 +113,7 @@ class AnswerCache:
 
 
 class IdSet:
-    """A set of row ids as one bit for each id up to the largest: 125 KB for a million jobs."""
+    """A set of row ids that takes one bit for each id up to the largest: 125 KB for a million jobs."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
@@ -129,7 +129,7 @@ class IdSet:
         self._bits[byte] |= 1 << bit
 
     def add_up_to(self, id: int) -> None:
-        """Add all ids from 0."""
+        """Add all ids from 0 to `id`."""
         self.add(id)
         whole, bits = divmod(id, 8)
         self._bits[:whole] = b"\xff" * whole

@@ -1,4 +1,4 @@
-"""The order in which autocomplete requests are answered, so that many of them delay no command."""
+"""Decides the order in which autocomplete requests are answered, so that many of them delay no command."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class _WaitingCompletion:
 
 
 class CompletionQueue:
-    """Starts completions one after another, with time for everything else in between. It starts where discord.py would.
+    """Starts completions one at a time, with pauses for everything else. `begin` is where discord.py would start them.
 
-    Of a person's completions that wait, only the newest begins, and the others are not answered: Discord shows no
-    other. It waits behind all that came before it, for who types on will soon want another.
+    Of a user's waiting completions only the newest is answered, because Discord shows no other. It goes to the end of
+    the queue: a user who keeps typing will soon replace it.
     """
 
     def __init__(self, begin: Callable[[Mapping[str, Any]], None]) -> None:
         self._begin = begin
-        #: By user, the one who has waited longest first.
+        #: By user id, in the order in which they will start.
         self._waiting: OrderedDict[str, _WaitingCompletion] = OrderedDict()
         self._serving: asyncio.Task[None] | None = None
 
     def add(self, payload: Mapping[str, Any]) -> None:
-        """`payload` is what Discord sent; `begin` is called with it when its turn comes, if it does."""
+        """Call `begin` with `payload`, which Discord sent, when its turn comes, unless a newer one replaces it."""
         person = _person(payload)
         self._waiting[person] = _WaitingCompletion(payload, asyncio.get_running_loop().time())
         self._waiting.move_to_end(person)
@@ -55,7 +55,7 @@ class CompletionQueue:
                 self._begin(waiting.payload)
             except Exception:
                 logger.exception("a completion could not be started")
-            # In the first round its task begins; what that makes ready runs in the second.
+            # The completion's task begins in the first round; whatever it makes ready runs in the second.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             await asyncio.sleep(min(loop.time() - began, MAX_PAUSE))

@@ -1,8 +1,8 @@
-"""Answers to interactions whose own acceptance got lost: Discord has taken them, and the bot heard nothing of it.
+"""Handles first answers to interactions that Discord accepted without the bot learning of it.
 
-After a lost connection or an error of Discord's a first answer is sent again, by discord.py or here. If Discord then
-says that the interaction has been answered, it was by the attempt before, and everything goes on as usual. An answer is
-edited again too, which changes nothing. A new message is not sent again: it could be there twice.
+After a lost connection or a Discord error, discord.py or this module sends a first answer again. If Discord then says
+that the interaction is already answered, the earlier attempt succeeded, and the bot continues as usual. Edits of an
+answer are repeated too, which changes nothing. New messages are not sent again, because they could appear twice.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class FirstAnswers(AsyncWebhookAdapter):
     async def create_interaction_response(
         self, interaction_id: int, token: str, *, session: Any, params: Any, **proxy: Any
     ) -> Any:
-        """What Discord answers. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
-        watched: Any = _WatchedSession(session)  # takes the place of aiohttp's
+        """Returns Discord's answer. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
+        watched: Any = _WatchedSession(session)
         send = partial(
             super().create_interaction_response,
             interaction_id,
@@ -76,7 +76,7 @@ class FirstAnswers(AsyncWebhookAdapter):
             return {"interaction": {"id": interaction_id, "type": kind, **answered}}
 
     async def _look_up(self, token: str, kind: int | None, **how: Any) -> dict[str, Any] | None:
-        """What is known of the message of an answer; None if it is another process's by now."""
+        """What is known about the message of an answer; None if another process has replaced it meanwhile."""
         assert self._client.application_id is not None
         if kind not in _WITH_MESSAGE:
             return {}
@@ -96,7 +96,7 @@ class FirstAnswers(AsyncWebhookAdapter):
 
 
 class _WatchedSession:
-    """Makes requests, and notes whether one of them may have taken effect without an answer that says so."""
+    """Makes requests, and notes whether one of them may have taken effect although no answer said so."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session

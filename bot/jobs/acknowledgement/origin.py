@@ -14,7 +14,7 @@ Interaction: TypeAlias = discord.Interaction[Any]
 class Origin:
     """Where a request comes from: an interaction, and how it was acknowledged.
 
-    private: whether only the user sees the answer; decided by the acknowledgement, for the job too.
+    private: whether only the user sees the answer. The acknowledgement decides this for the job too.
     """
 
     interaction: Interaction
@@ -23,9 +23,9 @@ class Origin:
 
     @classmethod
     async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        """`ephemeral`: what the bot asks for. Discord may make an answer private by itself; its reply says so.
+        """`ephemeral`: what the bot asks for. Discord may make an answer private on its own; its reply says so.
 
-        Only one row is written before. Raises StorageUnavailable if even that takes too long.
+        Writes only one row first. Raises StorageUnavailable if even that takes too long.
         """
         made = await interaction.client.acknowledgements.acknowledge(interaction, private=ephemeral)
         return cls(interaction, made.message_id, made.private)

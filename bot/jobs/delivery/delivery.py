@@ -1,10 +1,10 @@
 """Delivers a job's updates to its user: by editing the job's message if possible, or else by the next best route.
 
 Everything here may be repeated. Repeating an edit changes nothing. A new message has a nonce made from its request's
-id, which Discord enforces for some minutes; before it is sent the channel is searched for one of an earlier attempt.
+id, which Discord enforces for some minutes. Before it is sent, the channel is searched for one of an earlier attempt.
 The job's state in the database says whether there is anything left to deliver.
 
-A message that somebody deleted is not posted again: `MessageDeleted` ends the job.
+A message that somebody deleted is not posted again; `MessageDeleted` ends the job.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ SETTLING_TIME = 5.0
 #: Purposes of messages. With an interaction's id each fits into a nonce.
 DRAWN, ENDED = "drawn", "ended"
 
-#: Errors where the rules of a place are asked for: Discord or the database does not answer, or the job cannot be read.
+#: Errors when a place's rules are looked up: Discord or the database does not answer, or the job cannot be read.
 LOOKUP_ERRORS = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnavailable, ValueError)
 
 
@@ -125,7 +125,7 @@ class Delivery:
 
     @with_job_log_context
     async def deliver(self, job: Job, *, unsettled: bool = False) -> Posted | None:
-        """Post a rendered job's images and record it as delivered. Returns where; None if it has ended meanwhile.
+        """Post a rendered job's images and record it as delivered. Returns where, or None if the job has ended.
 
         unsettled: an edit of its message got no answer and may still take effect, so the images are sent twice.
         Raises Undeliverable, NoLongerAllowed, MessageDeleted, Dropped, discord.HTTPException.
@@ -152,14 +152,14 @@ class Delivery:
 
     @with_job_log_context
     async def show(self, job: Job, view: ui.LayoutView, files: Files = list, *, with_files: bool = False) -> bool:
-        """Show a job's progress. False: it could not be shown; the image is delivered anyway.
+        """Show a job's progress. Returns False if that failed; the image is delivered anyway.
 
         Raises MessageDeleted.
         """
         return await self._try_to_edit(job, view, files, with_files=with_files, is_progress=True)
 
     async def takes_previews(self, job: Job) -> bool:
-        """Whether unfinished images may be shown in a job's message now. False also if that cannot be known."""
+        """Whether unfinished images may be shown in a job's message now. False if that cannot be determined."""
         try:
             return await self._places.takes_previews(job)
         except LOOKUP_ERRORS:
@@ -240,7 +240,7 @@ class Delivery:
         return await self._post(job, _JobUpdate(DRAWN, view, files, tuple(renders)))
 
     async def _post(self, job: Job, news: _JobUpdate) -> Posted:
-        """Try the job's own message, a new one in its channel, a private one; each only if the rules allow it."""
+        """Try the job's own message, then a new one in its channel, then a private one, where the rules allow it."""
         if job.reposted and news.images and (before := await self._find_repost(job)) is not None:
             return before
         refusal: str | None = None
@@ -267,7 +267,7 @@ class Delivery:
         raise Undeliverable(messages.OUT_OF_REACH)
 
     async def _post_in_channel(self, job: Job, news: _JobUpdate, judgement: Judgement) -> Posted | None:
-        """In the job's own message, or else in a new one in its channel. None if neither is possible."""
+        """Post in the job's own message, or else in a new one in its channel. Returns None if neither is possible."""
         with speaking(messages.message_locale(job)):
             view = news.view(judgement)
         files = news.files_for(judgement)
@@ -283,9 +283,9 @@ class Delivery:
     async def _send_new(
         self, job: Job, route: DeliveryRoute, news: _JobUpdate, judgement: Judgement, view: ui.LayoutView
     ) -> Posted | None:
-        """A new message in the job's channel or for its user; None if that is not possible.
+        """Send a new message in the job's channel or to its user. Returns None if that is not possible.
 
-        A text of which Discord blocks the prompt is sent without it.
+        If Discord blocks the prompt in a text, the text is sent without it.
         """
         for quoted in (True, False) if not news.images else (True,):
             if not self._routes.is_open(job, route, with_files=news.has_files, with_content=quoted):
@@ -305,7 +305,7 @@ class Delivery:
         return None
 
     async def _may_show_words(self, job: Job) -> bool:
-        """Whether a job's prompt may be shown in its channel now. False also if that cannot be known."""
+        """Whether a job's prompt may be shown in its channel now. False if that cannot be determined."""
         try:
             place = await self._places.channel_of(job)
             return place is not None and not (await self._places.judge(job, place)).words_refused
@@ -318,12 +318,12 @@ class Delivery:
         except ValueError:
             if news.images:
                 raise
-            return Judgement(words_refused=True)  # a job that cannot be read fails because of that
+            return Judgement(words_refused=True)  # the job will fail anyway, because it cannot be read
 
     async def _post_new(
         self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, purpose: str
     ) -> Posted:
-        """A new message mentions the user, so that they notice it. Raises MessageDeleted."""
+        """Send a new message that mentions the user, so that they notice it. Raises MessageDeleted."""
         before = await self._find_post(to, job)
         if before is not None:
             return before
@@ -365,7 +365,7 @@ class Delivery:
         return None
 
     async def _retract(self, job: Job, place: Posted) -> None:
-        """Delete a new message whose job was cancelled while it was sent; the job's own message says so."""
+        """Delete a new message whose job was cancelled while it was sent. The job's own message says so."""
         if place.message_id == job.message_id or (job.private and not place.in_private):
             return
         channel = self._client.get_partial_messageable(place.channel_id)
@@ -376,7 +376,7 @@ class Delivery:
 
 
 def _shows_images_of(job: Job, message: discord.Message) -> bool:
-    """By its buttons; a message that answers another request is about a job of the same number in another database."""
+    """Whether a message has the job's buttons and answers its request; another database may have the same job id."""
     request = message.interaction_metadata
     return shows_images_of(job.id, message) and (request is None or request.id == job.interaction_id)
 

@@ -27,19 +27,19 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Unexpected errors in a delivery before it is given up.
+#: Unexpected errors in one delivery after which it is given up.
 MAX_UNEXPECTED_ERRORS = 5
 #: Seconds before a request that got no answer is tried again; doubled each time.
 MIN_RETRY_DELAY, MAX_RETRY_DELAY = 2.0, 60.0
-#: Updates sent at the same time of those that were left over or failed before, of which there may be thousands after an
-#: outage. Each takes a connection, and memory for its images.
+#: How many overdue updates (left over from before a start, or failed once) are sent at the same time. After an outage
+#: there may be thousands, and each takes a connection and memory for its images.
 MAX_CONCURRENT_RETRIES = 50
 #: Seconds for linking from a job's message to images posted elsewhere.
 LINK_TIMEOUT = 10.0
 
 
 async def retry(action: Callable[[], Awaitable[T]], is_temporary: Callable[[Exception], bool]) -> T:
-    """Do something until it succeeds, with growing pauses. Raises the first error that will not pass by itself."""
+    """Repeat an action with growing pauses until it succeeds. Raises the first error that is not temporary."""
     delay = MIN_RETRY_DELAY
     while True:
         try:
@@ -61,7 +61,7 @@ async def retry_storage(ask: Callable[[], Awaitable[T]]) -> T:
 class Outbox:
     """Sends at most one update per job at a time; `deliver_later` and `report_failure_later` start it.
 
-    What is new is sent at once, and what is overdue a few at a time.
+    New updates are sent at once, overdue ones a few at a time.
     """
 
     def __init__(self, jobs: Jobs, delivery: Delivery, status: StatusMessages) -> None:
@@ -72,11 +72,11 @@ class Outbox:
         self._turns = asyncio.Semaphore(MAX_CONCURRENT_RETRIES)
 
     def deliver_later(self, job: Job, *, overdue: bool = False) -> None:
-        """Deliver the images of a job, while the next batch is drawn."""
+        """Deliver a job's images in the background, while the next batch is drawn."""
         self._begin(job, self._deliver(job, overdue))
 
     def report_failure_later(self, job: Job, reason: str | None = None, *, overdue: bool = False) -> None:
-        """Notify the user of a failed job who has not been notified yet."""
+        """Tell the user in the background why their job failed."""
         self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME, overdue))
 
     @with_job_log_context
@@ -91,7 +91,7 @@ class Outbox:
             self.report_failure_later(job, reason)
 
     async def wait_for(self, job_id: int) -> None:
-        """Wait until the update of one job is sent, if there is one."""
+        """Wait until a job's update is sent, if there is one."""
         if (transmission := self._under_way.get(job_id)) is not None:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
@@ -187,9 +187,9 @@ class Outbox:
 
 
 class _DeliveryErrors:
-    """Which errors of one delivery are temporary: Discord or the database does not answer, however long.
+    """Decides which errors of one delivery are temporary: Discord or the database does not answer, however long.
 
-    Permanent refusals by Discord are not, nor are unexpected errors that keep happening.
+    Permanent refusals by Discord are not temporary, nor are unexpected errors that keep happening.
     """
 
     def __init__(self) -> None:

@@ -25,9 +25,10 @@ from storage.jobs import Job
 
 @dataclass(frozen=True)
 class Judgement:
-    """`refusal`: why a job's images may not be shown in a place, for its user. `hidden`: behind a spoiler.
+    """Whether and how a job may be shown in a place.
 
-    words_refused: its prompt may not be shown either. may_be_explicit: the place takes more than safe images.
+    refusal: why its images may not be shown there, as a sentence for its user. hidden: they go behind a spoiler.
+    words_refused: its prompt may not be shown either. may_be_explicit: the place allows more than safe images.
     """
 
     refusal: str | None = None
@@ -43,7 +44,7 @@ class Places:
         self._image_policy = image_policy
 
     async def channel_of(self, job: Job) -> ChannelContext | None:
-        """The channel of a job, as it is now. None: it no longer exists. Raises discord.HTTPException."""
+        """A job's channel as it is now; None if it no longer exists. Raises discord.HTTPException."""
         if job.guild_id is None:
             return ChannelContext(None, job.channel_id)
         if (known := self._servers.known_place(job.guild_id, job.channel_id)) is not None:
@@ -58,16 +59,16 @@ class Places:
             raise
 
     async def _accepted_context(self, job: Job, guild_id: int) -> ChannelContext | None:
-        """The channel with the rules from when the job was accepted; None if the current ones have to be fetched."""
+        """The channel with the rules from when the job was accepted; None if the current rules must be fetched."""
         if self._servers.is_cached and await self._servers.is_member(guild_id):
             return None
         try:
             spec = await asyncio.to_thread(JobSpec.of, job)
-        except ValueError:  # a job that cannot be read fails because of that
+        except ValueError:  # the job will fail anyway, because it cannot be read
             return ChannelContext(guild_id, job.channel_id)
         if spec.age_restricted and not self._servers.is_cached and await self._is_own(spec, guild_id):
-            return None  # if it is not, the strictest rules apply already, and no request is needed
-        # Where the bot is not a member it gets no updates.
+            return None  # a channel that was not age-restricted has the strictest rules already, so it needs no request
+        # Here the rules cannot have become stricter, or the bot is not a member and cannot look them up.
         return ChannelContext(guild_id, job.channel_id, age_restricted=spec.age_restricted)
 
     def person_of(self, job: Job) -> ChannelContext:
@@ -75,7 +76,7 @@ class Places:
         return ChannelContext(None, job.user_id)
 
     async def judge(self, job: Job, place: ChannelContext, images: Iterable[Image] = ()) -> Judgement:
-        """Its refusal is in the current language."""
+        """Apply a place's rules to a job and its images. The refusal is in the current language."""
         spec = JobSpec.of(job)
         settings = await self._settings_in(place, spec)
         typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
@@ -90,7 +91,7 @@ class Places:
         return Judgement(hidden=verdict is Verdict.HIDDEN)
 
     async def takes_previews(self, job: Job) -> bool:
-        """Whether unfinished images may be shown in a job's channel: not if it is to be safe now, and was not before.
+        """Whether unfinished images may be shown in a job's channel: not if it became safe after the job was accepted.
 
         Raises discord.HTTPException, StorageUnavailable, ValueError.
         """
@@ -105,8 +106,9 @@ class Places:
         return await load_server_settings(self._database.servers, place.guild_id if is_own else None)
 
     async def _is_own(self, spec: JobSpec, guild_id: int) -> bool:
-        """Whether the settings of a server's admins apply: not in user installs.
+        """Whether the server admins' settings apply. They do not apply to user installs.
 
         Raises discord.HTTPException.
         """
-        return spec.in_own_server or await self._servers.is_member(guild_id)  # jobs of earlier releases do not say
+        # Jobs of earlier releases do not store `in_own_server`.
+        return spec.in_own_server or await self._servers.is_member(guild_id)

@@ -1,8 +1,8 @@
-"""Shows jobs' progress in their messages: the position in the queue, then how much is drawn.
+"""Shows each job's progress in its message: first its position in the queue, then how much is drawn.
 
-Each message is edited at most every few seconds, by one edit at a time, and never after `end` has returned, so a late
-edit cannot overwrite a finished image. An edit that has not been sent is dropped when a newer one or the end comes, so
-results never wait for progress.
+A message is edited at most every few seconds, one edit at a time, and never after `end` has returned, so a late edit
+cannot overwrite a finished image. A newer edit or the result drops an edit that was not sent yet, so results never wait
+for progress.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ logger = logging.getLogger(__name__)
 #: Seconds between two edits of one message.
 EDIT_INTERVAL = 3.0
 EDIT_BATCH_SIZE = 5
-#: Messages that are edited at the same time where there is no hurry. Each edit takes a connection, and a process may
-#: have about a thousand files and connections; after a restart many thousand jobs may be waiting.
+#: How many messages of queued jobs are edited at the same time, unless an edit is urgent. After a restart thousands of
+#: jobs may be queued; each edit takes a connection, and a process may open only about a thousand files and connections.
 MAX_PENDING_EDITS = 50
-#: How many queued jobs are considered each time, so that a long queue costs no more than a short one.
+#: How many queued jobs are checked per round, so that a long queue costs no more than a short one.
 SCAN_LIMIT = 25
-#: Seconds by which the estimated time has to change to be worth an edit.
+#: Seconds by which the estimated time must change before the message is edited.
 READY_TOLERANCE = 15.0
 PREVIEW_SIDE = 768
 #: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
@@ -59,7 +59,7 @@ TOKEN_WARNING_AGE = timedelta(minutes=13, seconds=30)
 class JobProgress:
     """`fraction` of the whole job is done; the images being drawn are at `step` of `steps`.
 
-    previews: of the job's images, those that exist yet.
+    previews: of those of the job's images that have one so far.
     """
 
     fraction: float
@@ -83,16 +83,16 @@ class _Shown:
         self.asked_at = discord.utils.snowflake_time(self.job.interaction_id)
 
     def may_be_edited(self, now: float) -> bool:
-        """An edit that has not been sent is dropped for a newer one."""
+        """Whether a new edit may start. Drops an earlier edit that was not sent yet."""
         return now >= self.due and (self.edit is None or self.edit.done or self.edit.drop_unsent())
 
     def token_expires_soon(self, now: datetime) -> bool:
-        """Asked of every unfinished job every few seconds, so it has to be fast."""
+        """Called for every unfinished job every few seconds, so it has to be fast."""
         if not self.by_token_only:
             return False
         if now - self.job.queued_at >= TOKEN_WARNING_AGE:
             return True
-        # A request that was resumed is older than its job.
+        # A request that was resumed after a restart is older than its job.
         return TOKEN_WARNING_AGE <= discord_clock.at(now) - self.asked_at < TOKEN_LIFETIME
 
 
@@ -104,7 +104,7 @@ class StatusMessages:
     previews: bool = True
     #: Called with a job whose message was found to be deleted.
     deleted: Callable[[Job], None] = lambda job: None
-    #: Whether a job still waits in the queue; quicker than its status.
+    #: Whether a job is still queued; faster than `queue_status`.
     is_queued: Callable[[int], bool] = lambda job_id: True
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the least recently checked first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class StatusMessages:
     _ended: bool = False
 
     def note_queued(self, job: Job, *, at_once: bool = True) -> asyncio.Future[bool]:
-        """A job was queued: its message shows its position, now and from time to time.
+        """Show a queued job's position in its message, now and from time to time.
 
         `at_once`: even if many other messages are being edited.
 
@@ -169,7 +169,7 @@ class StatusMessages:
         return await shown.edit.drop(EDIT_TIMEOUT)
 
     def forget(self) -> None:
-        """Show nothing more of any job, silently. What was sent already may still arrive."""
+        """Stop all progress without a notice. Edits already sent may still arrive."""
         for shown in (*self._drawn.values(), *self._waiting.values()):
             if shown.edit is not None:
                 shown.edit.drop_unsent()
@@ -179,11 +179,11 @@ class StatusMessages:
         self._waiting.clear()
 
     async def interrupt_waiting(self) -> None:
-        """Say in the messages of queued jobs that they continue after a restart, and show no more of them."""
+        """Say in the messages of queued jobs that they continue after a restart, and stop updating them."""
         await self._interrupt([shown for job_id, shown in self._waiting.items() if self.is_queued(job_id)])
 
     async def interrupt_all(self) -> None:
-        """The same, also for jobs whose drawing was interrupted. Nothing is shown of any job afterwards."""
+        """The same, also for jobs whose drawing was interrupted. No progress is shown afterwards."""
         self._ended = True
         await self._interrupt([*self._drawn.values(), *self._waiting.values()])
 
@@ -247,7 +247,7 @@ class StatusMessages:
         self._show_deferred()
 
     def _warn(self, shown: _Shown) -> None:
-        """Announce, while the message can still be edited, that the images will come as a private message."""
+        """Say in the message, while it can still be edited, that the images will come as a private message."""
         shown.warned = True
         if shown.progress is not None:
             self._begin(shown, self._show_progress(shown, shown.progress))

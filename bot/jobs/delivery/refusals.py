@@ -1,4 +1,4 @@
-"""What Discord's errors mean for a message: deleted, out of reach, or worth another attempt."""
+"""Classifies Discord's errors: the message is deleted, it is out of reach, or another attempt may succeed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ MISSING_ACCESS = 50001
 #: Too many edits of messages older than an hour, or of published ones in an announcement channel; Discord refuses more
 #: for some time.
 TOO_MANY_OLD_EDITS, TOO_MANY_PUBLISHED_EDITS = 30046, 20022
-#: The same.
 EDITS_REFUSED = (TOO_MANY_OLD_EDITS, TOO_MANY_PUBLISHED_EDITS)
 #: Uploads are limited in a server, but text can still be sent.
 UPLOADS_LIMITED = 400001
 #: A thread is archived. A new message opens it again, unless it is locked too.
 THREAD_ARCHIVED = 50083
-#: Codes that close a route whatever the status: an archived or locked thread, too many open threads.
+#: Codes that close a route, whatever the HTTP status: an archived or locked thread, too many open threads.
 _THREADS = (THREAD_ARCHIVED, 160005, 160006)
 #: A message or channel of the wrong type, a message that cannot be edited, a user who cannot be written to.
 _WRONG_KIND = (50003, 50005, 50007, 50008, 50021, 50024, 50033, 50068, 40058, 50278)
-#: What a message says or shows is blocked: by AutoMod, or by the filters of explicit content and of harmful links.
+#: The content of a message is blocked by AutoMod, or by the filters for explicit content and harmful links.
 CONTENT_BLOCKED = (200000, 200001, 20009, 240000)
 #: The server limits who may write or upload.
 _LIMITED = (50009, UPLOADS_LIMITED)
 CLOSED = (*_THREADS, *_WRONG_KIND, *CONTENT_BLOCKED, *_LIMITED, *EDITS_REFUSED)
-#: Codes that are temporary in spite of their status: private messages opened too fast, something of Discord's is
-#: switched off or overloaded, or Cloudflare keeps the bot out.
+#: Codes that are temporary despite their HTTP status: private messages opened too fast, a part of Discord that is
+#: switched off or overloaded, or a block by Cloudflare.
 TEMPORARY_CODES = (40003, 40006, 130000, 40333)
 #: The interaction's token has expired.
 TOKEN_EXPIRED = 50027
@@ -40,18 +39,18 @@ _TOO_LARGE, _TOO_LARGE_CODES = 413, (40005, 50045)
 
 
 class OldMessageRefused(Exception):
-    """Discord refuses edits of old or of published messages for some time; discord.py would wait for that."""
+    """Discord refuses edits of old or published messages for some time, and discord.py would wait that long."""
 
 
 class MessageDeleted(Exception):
-    """Somebody deleted a message of the bot, so what it was to show is no longer wanted."""
+    """Somebody deleted a message of the bot, so its content is no longer wanted."""
 
     def __str__(self) -> str:
         return "its message was deleted"
 
 
 def is_out_of_reach(error: Exception) -> bool:
-    """Deleted, forbidden, or with an expired token: another route may be open."""
+    """Whether the message was deleted, is forbidden, or its token expired. Another route may be open."""
     if isinstance(error, OldMessageRefused):
         return True
     if not isinstance(error, discord.HTTPException) or error.code in TEMPORARY_CODES:

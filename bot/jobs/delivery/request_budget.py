@@ -1,7 +1,7 @@
-"""Keeps Discord's rate limits free for finished images: progress takes only what is left.
+"""Reserves room in Discord's rate limits for finished images: progress uses only what is left.
 
 Discord allows the whole bot 50 requests a second, and about five edits in five seconds in each channel. Requests by an
-interaction's token count towards neither; progress goes that way for as long as the token is valid.
+interaction's token count towards neither limit, so progress uses the token while it is valid.
 
 Source: "Rate Limits" in Discord's API reference.
 """
@@ -19,24 +19,24 @@ from enum import IntEnum
 from discord.http import Route
 from yarl import URL
 
-#: How many of the about five edits in five seconds that Discord allows in a channel may be progress.
+#: How many progress edits a channel gets in how many seconds. Discord allows about five edits in five seconds.
 STATUS_EDITS, STATUS_PERIOD = 2, 5.5
-#: Seconds in which requests are counted: Discord's one, and a little for requests that overtake each other.
+#: Seconds in which requests are counted: Discord's one second, and a margin for requests that overtake each other.
 PERIOD = 1.05
-#: Paths, after the API's address, of requests that do not count.
+#: The paths, after the API's base URL, of requests that do not count.
 _BY_TOKEN = re.compile(r"/(interactions|webhooks)/\d+/")
 
 
 class Urgency(IntEnum):
-    """What a request is for; the lower, the earlier it is sent."""
+    """What a request is for. The lowest value is sent first."""
 
     RESULT = 0
     OTHER = 1
     PROGRESS = 2
 
 
-#: Requests of Discord's 50 that are used up before one of this urgency has to wait. The bot never uses the last five:
-#: Discord may count from another moment.
+#: A request waits once this many requests were sent in the last `PERIOD`. The bot never uses the last five of Discord's
+#: 50, because Discord's second may begin at another moment.
 LIMITS = {Urgency.RESULT: 45, Urgency.OTHER: 40, Urgency.PROGRESS: 20}
 
 
@@ -47,7 +47,7 @@ def counts(url: URL) -> bool:
 
 
 class RequestBudget:
-    """The requests of the whole bot. The most urgent waiting one is sent first."""
+    """The whole bot's request limit. The most urgent waiting request is sent first."""
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque()  # when, in the last `PERIOD` seconds
@@ -56,7 +56,7 @@ class RequestBudget:
         self._waking: asyncio.TimerHandle | None = None
 
     async def spend(self, urgency: Urgency) -> None:
-        """Waits until a request may be sent, and counts it. If cancelled meanwhile, nothing is counted."""
+        """Wait until a request may be sent, and count it. If cancelled meanwhile, nothing is counted."""
         if (not self._waiting or urgency < self._waiting[0][0]) and self._has_room(urgency):
             self._sent.append(time.monotonic())
             return
@@ -72,7 +72,7 @@ class RequestBudget:
         return len(self._sent) < LIMITS[urgency]
 
     def _wake_later(self) -> None:
-        """Look again once the oldest request is forgotten."""
+        """Check again once the oldest request no longer counts."""
         if self._waking is None:
             oldest = self._sent[0] if self._sent else time.monotonic()
             wait = max(0.0, oldest + PERIOD - time.monotonic())
@@ -92,7 +92,7 @@ class RequestBudget:
 
 
 class ChannelBudget:
-    """How many progress edits each channel's rate limit has room for, so that results never wait."""
+    """Limits the progress edits in each channel, so that results never wait for the channel's rate limit."""
 
     def __init__(self) -> None:
         self._edits: dict[int, deque[float]] = {}

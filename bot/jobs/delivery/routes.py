@@ -39,9 +39,9 @@ Files = Callable[[], list[discord.File]]
 
 #: How many jobs' closed routes are remembered.
 CACHED_JOBS = 10_000
-#: Discord allows few edits of a message older than an hour, so none is spent on progress. Measured by this machine's
-#: clock, which may differ from Discord's, from when the job was accepted: that may be as long after its message was
-#: created as a request can be resumed.
+#: Discord allows few edits of a message older than an hour, so progress uses none of them. The age is measured from
+#: when the job was accepted, by this machine's clock, which may differ from Discord's. A request that was resumed may
+#: have been accepted up to TOKEN_LIFETIME after its message was created.
 MAX_EDIT_AGE = timedelta(minutes=55) - TOKEN_LIFETIME
 
 
@@ -72,9 +72,8 @@ class Posted:
 
 @dataclass
 class _ClosedRoutes:
-    """`routes`: closed to everything. `to_files`: closed only to messages with files. `to_content`: closed to the job's
-    prompt and images. `archived`: closed only until the thread is opened again. `deleted`: somebody deleted the job's
-    message.
+    """`routes`: closed to everything. `to_files`: closed only to messages with files. `to_content`: closed only to the
+    job's prompt and images. `archived`: closed until the thread is reopened. `deleted`: somebody deleted the message.
     """
 
     routes: set[DeliveryRoute]
@@ -92,7 +91,7 @@ class DeliveryRoutes:
         self._closed: OrderedDict[int, _ClosedRoutes] = OrderedDict()
 
     def is_open(self, job: Job, route: DeliveryRoute, *, with_files: bool = False, with_content: bool = True) -> bool:
-        """`with_content`: to a message with the job's prompt or images."""
+        """Whether a route is open to such a message. `with_content`: it has the job's prompt or images."""
         closed = self._of(job)
         return (
             route not in closed.routes
@@ -104,7 +103,7 @@ class DeliveryRoutes:
         self._of(job).routes.update(routes)
 
     def close_after(self, job: Job, route: DeliveryRoute, error: Exception, *, with_files: bool) -> None:
-        """Close a route after an error: if possible, only to what is not allowed there."""
+        """Close a route after an error; if possible, only to the kind of message that Discord refused."""
         self._refused(job, error)
         closed, code = self._of(job), _code(error)
         if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
@@ -125,7 +124,7 @@ class DeliveryRoutes:
         return not own.isdisjoint(closed.to_content - closed.routes)
 
     def note_new_message(self, job: Job) -> None:
-        """A new message in its channel has opened a thread again that was archived."""
+        """Open the routes again that an archived thread closed: a new message has reopened the thread."""
         closed = self._of(job)
         closed.routes -= closed.archived
         closed.archived.clear()
@@ -153,8 +152,8 @@ class DeliveryRoutes:
 class MessageEditor:
     """Edits a job's message: by the interaction's token while it is valid, then by channel and message id.
 
-    The token has its own rate limit and leaves the channel's to others. It is tried whenever there is one: Discord's
-    answer says whether it has expired, not this machine's clock.
+    Edits by token have a rate limit of their own and leave the channel's to others. A token is always tried first:
+    Discord's answer, not this machine's clock, says whether it has expired.
     """
 
     def __init__(
@@ -171,8 +170,8 @@ class MessageEditor:
     ) -> Posted:
         """Raises MessageOutOfReach, MessageDeleted, discord.HTTPException.
 
-        is_progress: dropped in favour of anything else, and sent only while Discord's limits have room for it.
-        A text of which Discord blocks the prompt is shown without it.
+        is_progress: anything else goes first, and the edit is sent only while Discord's limits have room for it.
+        If Discord blocks the prompt in a text, the text is shown without it.
         """
         try:
             return await self._edit(job, view, files, with_files=with_files, is_progress=is_progress)
@@ -192,7 +191,7 @@ class MessageEditor:
         is_progress: bool,
         with_content: bool = True,
     ) -> Posted:
-        if self._routes.is_deleted(job):  # found by an earlier edit, whose cancellation is still being recorded
+        if self._routes.is_deleted(job):  # an earlier edit noticed it, and the cancellation is still being recorded
             raise MessageDeleted
         deleted = False
         kind = {"with_files": with_files, "with_content": with_content}
@@ -231,11 +230,11 @@ class MessageEditor:
         return is_new and self._edits.take(job.channel_id)
 
     async def _channel_is_gone(self, job: Job) -> bool:
-        """Deleting a channel deletes its messages too, which does not count as deleting them."""
+        """Whether the channel was deleted. Its messages are gone too then, but that does not count as deleting them."""
         if job.guild_id is None:
             return False
         try:
-            # Where the bot is not a member it sees no channel.
+            # If the bot is not a member, it sees no channel of the server.
             return (
                 await self._servers.is_member(job.guild_id)
                 and await self._servers.place(job.guild_id, job.channel_id) is None

@@ -1,7 +1,7 @@
 """Tasks that send something to Discord and can be dropped safely at any moment.
 
-discord.py waits for rate limits inside its locks, before a request and after it, and tries some requests again. Only
-the requests themselves show what a task is doing, so these are traced.
+discord.py waits for rate limits while it holds locks, before and after a request, and repeats some requests. Only the
+requests themselves show what a task is doing, so they are traced.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _current: ContextVar[Transmission[Any] | None] = ContextVar("transmission", defa
 
 
 class Dropped(Exception):
-    """A task's message is no longer wanted, so nothing more is sent."""
+    """The message that a task sends is no longer wanted, so nothing more is sent."""
 
 
 class Transmission(Generic[T]):
@@ -37,7 +37,7 @@ class Transmission(Generic[T]):
     def __init__(self, send: Coroutine[Any, Any, T], name: str, urgency: Urgency = Urgency.RESULT) -> None:
         self.urgency = urgency
         self._on_wire = False
-        #: discord.py has a final answer. It may still hold a lock and wait in it.
+        #: Whether discord.py has a final answer. It may still hold a lock and be waiting.
         self._answered = False
         self._sent = 0
         self._dropped = False
@@ -52,7 +52,7 @@ class Transmission(Generic[T]):
         return self.task.done()
 
     def drop_unsent(self) -> bool:
-        """Drop it unless a request was already sent or just answered. Returns whether it was dropped."""
+        """Drop the task unless a request was already sent or just answered. Returns whether it was dropped."""
         if self._on_wire or self._answered:
             return False
         self._dropped = True
@@ -60,9 +60,9 @@ class Transmission(Generic[T]):
         return True
 
     async def drop(self, timeout: float | None = None) -> bool:
-        """Send nothing more. Waits `timeout` seconds for the answer to a request already sent.
+        """Send nothing more. Waits up to `timeout` seconds for the answer to a request already sent.
 
-        False: there was no answer, so what was sent may still take effect later.
+        Returns False if there was no answer, so the request may still take effect later.
         """
         self._dropped = True
         try:
@@ -86,7 +86,7 @@ class Transmission(Generic[T]):
         self._sent += 1
 
     def _ends(self, status: int | None) -> None:
-        """`status`: of the answer; None without one."""
+        """`status`: of the answer; None if there was no answer."""
         self._on_wire = False
         sent_again = status == TOO_MANY_REQUESTS or (status is not None and status >= 500)
         self._answered = status is not None and (not sent_again or self._sent % MAX_SENDS == 0)
@@ -99,13 +99,13 @@ class Transmission(Generic[T]):
 
 
 def note_pause() -> None:
-    """The calling task is not inside discord.py, and pauses before it sends again."""
+    """Note that the calling task is outside discord.py and pauses before it sends again."""
     if (transmission := _current.get()) is not None:
         transmission._pauses()
 
 
 def independent_task(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-    """A task that is not dropped together with the transmission it belongs to."""
+    """Start a task that is not dropped together with the current transmission."""
     context = copy_context()
     context.run(_current.set, None)
     return asyncio.create_task(send(), context=context)
@@ -114,8 +114,8 @@ def independent_task(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task
 def trace(budget: RequestBudget, may_send: Callable[[], bool] = lambda: True) -> aiohttp.TraceConfig:
     """For discord.py's `http_trace`: every request waits for its turn, and those of transmissions are traced.
 
-    `may_send` is asked last, before a transmission's request goes out: what was written before a sleep of this machine
-    must not replace what another bot posted meanwhile.
+    `may_send` is called last, just before a transmission's request is sent: after this machine has slept, an old
+    request must not replace what another bot posted meanwhile.
     """
     config = aiohttp.TraceConfig()
 
@@ -123,7 +123,7 @@ def trace(budget: RequestBudget, may_send: Callable[[], bool] = lambda: True) ->
     async def starts(session: Any, context: Any, parameters: aiohttp.TraceRequestStartParams) -> None:
         transmission = _current.get()
         urgency = Urgency.OTHER if transmission is None else transmission.urgency
-        # Progress has waited before: in here discord.py holds the lock of a channel, for which a result may wait.
+        # Progress has spent its budget earlier: here discord.py holds the channel's lock, and a result may need it.
         if urgency is not Urgency.PROGRESS and counts(parameters.url):
             await budget.spend(urgency)
         if transmission is not None:

@@ -1,1 +1,1 @@
-"""From an image to a prompt that says what it shows."""
+"""Describes an image as a prompt."""

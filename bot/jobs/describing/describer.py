@@ -1,7 +1,7 @@
 """Describes images for users: checks rules and quota, runs the tagger, and charges for the result.
 
-The charge is made once there is a description, by the interaction's id: a request that fails costs nothing, and one
-that is repeated after a restart is not charged twice.
+The charge is made when the description exists, under the interaction's id: a failed request costs nothing, and a
+request that is repeated after a restart is not charged twice.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ logger = logging.getLogger(__name__)
 
 #: Credits of one description.
 COST = 0.1
-#: Users whose images may wait for the tagger or be processed, at a time.
+#: How many users may have an image waiting or being processed at the same time.
 MAX_WAITING = 8
-#: What a description is stored as, for the buttons under it; a draft lives for a day.
+#: The form name of the draft that stores a description for the buttons under it. Drafts are kept for a day.
 DRAFT = "anima:description"
 
 OFF = N_("Describing pictures is switched off.")
@@ -55,15 +55,15 @@ class ImageTagger(Protocol):
     """Says what an image shows. Its methods block."""
 
     def guesses(self, png: bytes) -> list[TagGuess]:
-        """The most probable tag first. Raises TaggerError, TaggerLost."""
+        """Returns the most probable tag first. Raises TaggerError, TaggerLost."""
 
     def stop(self) -> None:
-        """Stop for good."""
+        """Stop; it cannot be used afterwards."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """left_out: how many tags may not be drawn there. size: the image's, in pixels. id: as it is stored."""
+    """left_out: how many tags may not be drawn there. size: of the image, in pixels. id: of the stored draft."""
 
     prompt: str = field(repr=False)
     left_out: int
@@ -104,7 +104,7 @@ class Describer:
     async def describe(self, interaction: Interaction, load: Callable[[], Awaitable[bytes]]) -> Description:
         """Describe an image and charge for it. `load` gives its PNG file, made by `prepare_source`.
 
-        Raises UserError: nothing was charged then. If the answer cannot be given, call `take_back`.
+        Raises UserError if nothing was charged. If the answer cannot be shown, call `refund`.
         """
         if self._tagger is None:
             raise CannotDescribe(say(OFF))
@@ -125,7 +125,7 @@ class Describer:
         return Description.of(described.as_json(), stored)
 
     async def refund(self, interaction: Interaction) -> None:
-        """Do not charge for a description that its user never saw."""
+        """Undo the charge for a description that its user never saw."""
         await retry_storage(lambda: self._database.quotas.undo_charge(interaction.id))
 
     async def stored(self, user_id: int, id: int) -> Description | None:
@@ -153,7 +153,7 @@ class Describer:
     async def _permission(
         self, interaction: Interaction, settings: ServerSettings, place: ChannelContext
     ) -> float | None:
-        """The user's credits of a day there, None without a limit. Raises CannotDescribe."""
+        """The user's credits per day there; None without a limit. Raises CannotDescribe."""
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
         person = Person.of(interaction, block)
         if (forbidden := access_refusal(settings, person, place)) is not None:

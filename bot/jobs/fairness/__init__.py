@@ -1,1 +1,1 @@
-"""What the queue calculates with: one user's queued jobs, and what a turn costs."""
+"""Calculations for the queue: one user's queued jobs, and the price of a turn."""

@@ -1,19 +1,19 @@
-"""What a turn costs: more for users with much recent use, up to twice as much.
+"""The price of a turn: higher for users with much recent use, up to twice as high.
 
-Credits and prices are in whole millionths, so that their sums are exact in any order.
+Credits and prices are whole millionths, so that their sums are exact in any order.
 """
 
 from __future__ import annotations
 
 from math import isqrt
 
-#: Credits of recent use from which on a credit counts twice.
+#: Credits of recent use from which each further credit counts twice.
 DOUBLE_PRICE_AT = 32.0
 MICRO = 1_000_000
 
 
 def micro(credit: float) -> int:
-    """Credits in millionths; at least one."""
+    """Convert credits to millionths; at least 1."""
     return max(1, round(credit * MICRO))
 
 
@@ -21,7 +21,7 @@ _TOP = micro(DOUBLE_PRICE_AT)
 
 
 def price(usage: int) -> int:
-    """What the first `usage` credits cost together: the integral of a price that rises from 1 to 2, then stays."""
+    """The total price of the first `usage` credits: the integral of a price that rises from 1 to 2, then stays."""
     if usage < _TOP:
         return usage + usage * usage // (2 * _TOP)
     return 2 * usage - _TOP // 2
@@ -31,7 +31,7 @@ _SLOPE_ENDS_AT = price(_TOP)
 
 
 def credits_for(paid: int, usage: int) -> int:
-    """The least credits that cost `paid` or more together, after `usage`: the exact inverse of `price`."""
+    """The fewest credits after `usage` whose total price is `paid` or more: the exact inverse of `price`."""
     if usage >= _TOP:
         return (paid + 1) // 2
     paid += price(usage)

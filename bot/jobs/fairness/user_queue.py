@@ -11,8 +11,8 @@ import numpy as np
 class UserQueue:
     """One user's waiting jobs in order of acceptance, with running sums of their cost.
 
-    `bounds[i]` is the cost of all jobs before job i, counted from `bounds[0]`, which may be any number: so a job can
-    leave or come back at the front without a change to the rest.
+    `bounds[i] - bounds[0]` is the cost of all jobs before job i. `bounds[0]` may be any number, so a job can leave or
+    return at the front without changing the rest.
     """
 
     __slots__ = ("bounds", "job_ids")

@@ -1,7 +1,7 @@
-"""Posts images in servers' galleries and removes them: each image at most once, also if the bot is killed meanwhile.
+"""Posts images in servers' galleries and removes them: each image at most once, even if the bot is killed meanwhile.
 
 An image's row in `storage.gallery.shares` is written before its post. The post has a nonce made from the row's id and
-time, which Discord enforces for some minutes, and that id in its buttons, by which an earlier attempt is found.
+time, which Discord enforces for some minutes. Its buttons contain the row's id, so an earlier attempt can be found.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 #: How many messages of a gallery are searched for an earlier attempt.
 SCAN_LIMIT = 300
-#: How much older than its row a post may look, by this machine's clock and Discord's.
+#: How much older than its row a post may seem, because this machine's clock and Discord's may differ.
 CLOCK_SKEW = timedelta(days=1)
 
 NO_GALLERY = N_("This server has no gallery. A server admin can choose a channel for it with `/anima-admin`.")
@@ -73,12 +73,12 @@ FileOf = Callable[[], Awaitable[bytes]]
 
 
 class NotShared(Exception):
-    """An image cannot be shared; the message says why, in the reader's language."""
+    """An image cannot be shared. The message says why, in the user's language."""
 
 
 @dataclass(frozen=True)
 class SharedImage:
-    """`is_new`: whether it was posted now, and not already before."""
+    """`is_new`: False if it had already been posted earlier."""
 
     share: Share
     url: str
@@ -87,9 +87,9 @@ class SharedImage:
 
 @dataclass(frozen=True)
 class ShareRequest:
-    """`shown`: its job, and how it was made; `image`: as it is stored. `file`: fetches its file.
+    """`shown`: the image's job, and how it was made. `image`: as stored. `file`: fetches its file.
 
-    by: the id of the user who shares it. locale: the server's.
+    by: the id of the user who shares it. locale: of the server.
     """
 
     shown: JobImage
@@ -112,7 +112,7 @@ class Gallery:
         self._places = Places(servers, database, image_policy)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._removing: asyncio.Task[None] | None = None
-        self._deleted: set[int] = set()  # messages of erased users, until their number is asked for
+        self._deleted: set[int] = set()  # deleted messages of erased users, until `removed_erased` has counted them
         self._more_erased = False
         database.privacy.watch_erasures(lambda user_id: self.remove_erased())
 
@@ -129,7 +129,7 @@ class Gallery:
                     raise ClaimLost("Another bot may be drawing on this database.") from None
 
     async def remove(self, share: Share) -> bool:
-        """Delete a post; waits while Discord cannot be reached. False: the bot cannot see it, so it stays."""
+        """Delete a post; waits while Discord cannot be reached. Returns False if the bot has no access to it."""
         return await retry(partial(self._remove, share), is_temporary)
 
     async def _remove(self, share: Share) -> bool:
@@ -148,16 +148,16 @@ class Gallery:
             await self.remove(share)
 
     def remove_erased(self) -> None:
-        """Delete the messages of users whose data was erased, in the background; what is left after the next start.
+        """Delete the messages of users whose data was erased, in the background. The next start deletes what is left.
 
-        These are their posts, and those of their images if they wished.
+        These are their posts, and the messages of their images if they wished.
         """
         self._more_erased = True
         if self._removing is None or self._removing.done():
             self._removing = asyncio.create_task(self._remove_erased(), name="gallery")
 
     async def removed_erased(self, message_ids: Collection[int]) -> int:
-        """Wait until these messages of an erased user are deleted, or the bot ends. Returns how many of them are."""
+        """Wait until these messages of an erased user are deleted, or the bot stops. Returns how many were deleted."""
         self.remove_erased()
         while self._removing is not None and not self._removing.done():
             await asyncio.wait([self._removing])
@@ -171,7 +171,7 @@ class Gallery:
     async def _remove_erased(self) -> None:
         while self._more_erased:
             self._more_erased = False
-            closed: set[int] = set()  # channels that the bot does not see: each refusal counts towards a ban
+            closed: set[int] = set()  # channels without access; another request there would count towards a ban
             for share in await retry_storage(self._shares.erased):
                 if share.channel_id in closed or not await self._try_to_remove(share):
                     closed.add(share.channel_id)
@@ -195,7 +195,7 @@ class Gallery:
         if share is not None and (there := await self._already_posted(share)) is not None:
             return SharedImage(share, there, is_new=False)
         if share is not None and (share.message_id is not None or share.channel_id != channel_id):
-            await self._shares.end(share.id)  # its post is gone, or was never made and belongs elsewhere now
+            await self._shares.end(share.id)  # its post is gone, or was never made and the gallery has moved
             share = None
         try:
             judgement = await self._judge(request, channel_id)
@@ -212,7 +212,7 @@ class Gallery:
         return await self._post(request, share, content, hidden=judgement.hidden or request.shown.job.spoiler)
 
     async def _already_posted(self, share: Share) -> str | None:
-        """The address of an image's post, if there is one. It is recorded if it was not."""
+        """The URL of an image's post, if there is one. Records the post if that was missed."""
         channel = self._client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
         if share.message_id is None:
             found = await self._find_post(share)
@@ -243,7 +243,7 @@ class Gallery:
         return None
 
     async def _begun(self, share: Share) -> discord.Object | datetime:
-        """What is older than a post: before the database was lost, another one may have had the same number."""
+        """A time before a share's post. It excludes a post of the same number from before the database was lost."""
         image = None if share.image_id is None else await self._database.images.get(share.image_id)
         job = None if image is None else await self._database.jobs.get(image.job_id)
         return share.shared_at - CLOCK_SKEW if job is None else discord.Object(job.interaction_id)
@@ -268,7 +268,7 @@ class Gallery:
         return judgement
 
     def _was_never_checked(self, request: ShareRequest) -> bool:
-        """Whether the classifier's rules were not applied when it was drawn and its labels are not known."""
+        """Whether the classifier's rules were not applied when the image was drawn, and its labels are unknown."""
         is_set = bool(self._image_policy.hides or self._image_policy.refuses)
         return is_set and request.shown.spec.age_restricted and request.image.labels is None
 
@@ -302,7 +302,7 @@ class Gallery:
         return SharedImage(share, message.jump_url, is_new=True)
 
     async def _delete(self, share: Share, message_id: int) -> bool:
-        """Whether the message is gone now. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
+        """Delete a post. Returns whether it is gone now. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
         channel = self._client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
         try:
             await channel.get_partial_message(message_id).delete()
@@ -328,7 +328,7 @@ def _explained(error: discord.HTTPException, channel_id: int) -> str:
 
 
 def _file_name(image: Image, content: bytes) -> str:
-    """An image that was too large for Discord as PNG was posted as WebP."""
+    """The name of an image's file. If the PNG was too large for Discord, the file is a WebP."""
     stem = image.file_name.rpartition(".")[0] or image.file_name
     return f"{stem}.webp" if content[8:12] == b"WEBP" else image.file_name
 

@@ -1,1 +1,1 @@
-"""What is known about the model before it is loaded, and jobs that wait for it."""
+"""Information about the models, also before they are loaded, and jobs that wait for a model."""

@@ -16,10 +16,10 @@ NO_OPTIONS = Options()
 class ModelChoice:
     """The models that one user may choose in one channel.
 
-    models: the operator's default model, and with it all others.
+    models: all models, with the operator's default one.
     offered: the names of those that may be used there.
-    defaults: the person's own over the server's. server: the server's alone. A default model that is not on offer is
-    left out of both.
+    defaults: the user's over the server's. server: only the server's. Both leave out a default model that is not
+    offered.
     """
 
     models: ModelInfo
@@ -34,12 +34,12 @@ class ModelChoice:
         return cls(models, offered, with_offered_model(own, offered).merged_over(server), server)
 
     def model(self, said: Options = NO_OPTIONS) -> ModelInfo:
-        """The model that is used. `said`: with the command."""
+        """The model that is used. `said`: the options given with the command."""
         return choose_model(said, self.defaults, self.models, self.offered)
 
     @property
     def usual(self) -> ModelInfo:
-        """The model that is used there if a user chooses none, in the command or by their own defaults."""
+        """The model that is used there if the user chooses none, neither in the command nor in their defaults."""
         return choose_model(NO_OPTIONS, self.server, self.models, self.offered)
 
     @property
@@ -48,6 +48,6 @@ class ModelChoice:
         return len(self.offered) > 1
 
     def on_offer(self) -> ModelInfo:
-        """The model that is used, with only the others that may be used."""
+        """The model that is used, and as its alternatives only the models that may be used."""
         holds = self.model()
         return replace(holds, models={name: self.models.models[name] for name in self.offered})

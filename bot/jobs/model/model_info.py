@@ -1,6 +1,6 @@
-"""What is known about the diffusion models, for code that makes requests.
+"""Provides information about the diffusion models to code that makes requests.
 
-It is read from the files' headers, so it is known while the model loads and while the engine's process restarts.
+It is read from the files' headers, so it is available while the model loads and while the engine's process restarts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from inference.weights.headers.loras import LoraFacts, LoraHeaders
 from inference.weights.headers.model_list import ModelList, list_models
 from inference.weights.lora_files import lora_names
 
-#: Seconds that completions wait for a model. Discord gives up after three.
+#: Seconds that autocomplete waits for the model. Discord gives up after three.
 COMPLETION_SECONDS = 1.0
 
 
@@ -33,7 +33,7 @@ class ModelInfoSource:
         self._diffusion_model = diffusion_model
 
     async def loras(self) -> Sequence[str]:
-        """The LoRA files as they are now."""
+        """The names of the LoRA files that exist now."""
         names = await asyncio.to_thread(lora_names, self._models)
         everywhere = self._workers.loras
         return names if everywhere is None else [name for name in names if name in everywhere]
@@ -52,14 +52,13 @@ class ModelInfoSource:
 
     @property
     def loaded_models(self) -> tuple[str, ...]:
-        """The names of the models that an engine can draw with at once."""
+        """The names of the models that some engine can draw with at once."""
         return self._workers.loaded_models
 
     async def model(self) -> ModelInfo:
         """The operator's default model, with all others and the current LoRA files.
 
-        Waits for the engine only if the files' headers are not enough. Raises ModelUnavailable if it cannot be loaded
-        either.
+        Waits for an engine only if the headers cannot be read. Raises ModelUnavailable if no engine can load it.
         """
         listed, loras = await asyncio.to_thread(self._read)
         if (everywhere := self._workers.loras) is not None:
@@ -85,13 +84,13 @@ class ModelInfoSource:
 
 
 def _turbo(facts: ModelFacts, loaded: EngineDescription) -> TurboLora | None:
-    """The engine checked the files that were there when it loaded; newer files are judged by their headers."""
+    """The engine has checked the turbo LoRA that existed when it loaded; a newer one is judged by its header."""
     is_newer = facts.turbo is not None and facts.turbo.name not in loaded.loras
     return facts.turbo if is_newer else loaded.turbo
 
 
 def _can_be_kept(name: str) -> bool:
-    """Whether a job can be stored with this model's name: it is text, and not too long."""
+    """Whether a job can be stored with this model's name: it must be valid text and not too long."""
     try:
         name.encode()
     except UnicodeEncodeError:  # a file name of another encoding

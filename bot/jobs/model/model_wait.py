@@ -53,11 +53,12 @@ class ModelWait:
     async def end_overdue(self, now: datetime) -> None:
         """End the queued jobs that have waited too long for the model, with refunds.
 
-        A job waits since it was accepted, or since the model last drew something, in whatever process that was.
+        The wait is counted from when the job was accepted, or from when the model last drew something, also before a
+        restart.
         """
         since = self._workers.unloaded_since
         if since is None or (not self._workers.failures and now - since < self._longest):
-            return  # it is loaded, or may just be loading
+            return  # it is loaded, or perhaps still loading for the first time
         was_loaded = self._workers.loaded_description is not None
         last_there = max(filter(None, (since if was_loaded else None, await self._jobs.last_drawn_at())), default=None)
         for job in await self._jobs.live():
