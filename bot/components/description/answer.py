@@ -27,6 +27,7 @@ async def answer_with_description(interaction: AnimaInteraction, load: Callable[
     try:
         description = await describer.describe(interaction, load)
     except UserError as error:
+        await describer.refund(interaction)  # the bot may have been killed after it charged, and describe it again now
         await reply_privately(interaction, str(error))
         return
     try:

@@ -175,7 +175,8 @@ async def test_an_answer_that_discord_does_not_take_is_not_charged(stage: Descri
     assert await spent(stage) == 0
 
 
-async def test_a_request_continues_after_a_restart_and_is_charged_once(stage: DescribingStage) -> None:
+async def charged_in_a_crash(stage: DescribingStage) -> InteractionHandle:
+    """The bot ends after it has charged for a description and before its user sees it."""
     fault = stage.discord.faults.hold("PATCH", "^/webhooks/")
     handle = await ask(stage)
 
@@ -188,9 +189,22 @@ async def test_a_request_continues_after_a_restart_and_is_charged_once(stage: De
         task.cancel()  # as in a crash: nobody was answered
     await asyncio.gather(*tasks, return_exceptions=True)
     fault.cut()
+    return handle
+
+
+async def test_a_request_continues_after_a_restart_and_is_charged_once(stage: DescribingStage) -> None:
+    handle = await charged_in_a_crash(stage)
     await stage.restart()
     assert "> 1girl" in (await handle.response()).text
     assert len(stage.tagger.asked) == 2 and await spent(stage) == COST
+
+
+async def test_a_request_that_is_refused_after_a_restart_is_no_longer_charged(stage: DescribingStage) -> None:
+    handle = await charged_in_a_crash(stage)
+    stage.tagger.error = TaggerLost("It was silent.")
+    await stage.restart()
+    assert (await handle.response()).text == BROKEN
+    assert await spent(stage) == 0
 
 
 async def test_descriptions_live_for_a_day_and_only_for_their_user(
