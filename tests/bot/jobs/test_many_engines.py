@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import mean, median
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot.jobs.queue import Consumer, FairQueue, QueuedJob
@@ -199,6 +199,7 @@ def test_nothing_is_lost_or_drawn_twice_while_engines_die_hang_and_come_back(
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=2, max_size=8), st.integers(0, 999))
+@example([2.0, 0.5], 352)
 def test_an_engine_that_hangs_delays_nobody_but_its_batch(engines: list[float], seed: int) -> None:
     """Its batch is drawn when its silence is noticed, and everything else meanwhile."""
     asked = asks(60, 0.5, engines[1:], seed)

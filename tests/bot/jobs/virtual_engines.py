@@ -22,6 +22,9 @@ PER_BATCH, PER_CREDIT = 0.3, 0.7
 TEN = (1.0,) * 4 + (2.0,) * 3 + (4.0,) * 2 + (8.0,)
 CREDITS = (1, 1, 2, 4, 4)
 MAX_BATCH = 4
+#: Seconds. A sleep may end this much too early, because the loop counts what is due within its clock's resolution.
+ROUNDING = 1e-6
+MAX_SELECTS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class VirtualEngines:
             )
             while True:
                 leaves, silent = (away[0].begins, away[0].silent) if away else (math.inf, math.inf)
-                batch = await take(throughput, leaves) if clock() < leaves else None
+                batch = await take(throughput, leaves) if clock() + ROUNDING < leaves else None
                 if batch is None:
                     await asyncio.sleep(away.popleft().ends - clock())
                     continue
@@ -184,9 +187,12 @@ class _VirtualSelector(selectors.SelectSelector):
     """Instead of waiting, it says how long it would have waited."""
 
     waited = 0.0
+    selects_at_once = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "everybody waits for nothing"
+        self.selects_at_once = 0 if timeout else self.selects_at_once + 1
+        assert self.selects_at_once < MAX_SELECTS_AT_ONCE, "the clock stands still"
         self.waited += timeout
         return super().select(0)
 
