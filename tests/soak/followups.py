@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 
 from bot.generation.redraw.area import cells_of_group, number_of
-from bot.jobs.delivery.refusals import THREAD_ARCHIVED, TOKEN_EXPIRED
+from bot.jobs.delivery.refusals import THREAD_ARCHIVED
 from bot.jobs.describing.describer import COST
 from bot.messages.buttons import DRAW_DESCRIPTION_TEMPLATE
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, Upload, User
@@ -139,9 +139,7 @@ class FollowUps:
         for sent in self.descriptions:
             described = [message for message in self._answers(sent) if shows_description(message)]
             costs = charged.pop(sent.id, 0.0)
-            # An answer that is sent again, because the bot was killed before it learned of the first, may be refused.
-            is_free = costs == 0 and self._could_not_be_answered(sent)
-            if len(described) > 1 or (abs(costs - COST * len(described)) > 1e-6 and not is_free):
+            if len(described) > 1 or abs(costs - COST * len(described)) > 1e-6:
                 yield f"{len(described)} descriptions for interaction {sent.id}, charged {costs}"
         if charged:
             yield f"these interactions were charged for nothing: {charged}"
@@ -162,11 +160,10 @@ class FollowUps:
         return [each for each in acknowledged if not self._answers(each) and not self._could_not_be_answered(each)]
 
     def _could_not_be_answered(self, sent: InteractionHandle) -> bool:
-        """Whether the bot tried to when it was too late: the token had expired, or the thread was archived."""
+        """Whether the bot tried to when the thread had been archived meanwhile."""
         return any(
-            sent.interaction.token in request.path and request.answer.get("code") in (TOKEN_EXPIRED, THREAD_ARCHIVED)
-            for request in self.discord.request_log.find(route="^/webhooks/")
-            if request.status in (400, 401)
+            sent.interaction.token in request.path and request.answer.get("code") == THREAD_ARCHIVED
+            for request in self.discord.request_log.find(route="^/webhooks/", status=400)
         )
 
     def counts(self) -> str:
