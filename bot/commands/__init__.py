@@ -1,4 +1,4 @@
-"""The slash commands, a module for each family. They only parse options and pass them on."""
+"""The slash commands, a module for each family, with the panels and forms that they open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.commands.operator import OPERATOR_ITEMS, operator
 from bot.commands.preferences import PREFERENCES_ITEMS, PREFERENCES_MODALS, preferences
 from bot.components.base import Component
 
-#: Of the buttons and menus in what these commands answer.
+#: Handlers of the buttons and menus in these commands' answers.
 HANDLERS: tuple[type[Component], ...] = (
     *queue.HANDLERS,
     *history.HANDLERS,

@@ -178,7 +178,7 @@ class ConfirmDelete(HistoryComponent, template=r"anima:history:delete-for-good:(
 
 
 class Keep(HistoryComponent, template=r"anima:history:keep:([0-9]{1,18})"):
-    """Goes back to the image that is not to be deleted after all."""
+    """Cancels the deletion and shows the image again."""
 
     open_to_blocked = True
 
@@ -318,7 +318,7 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
 def _drawn_again(interaction: AnimaInteraction, image: Image) -> str:
     """For the button's custom_id. Without the job the answer is private.
 
-    So it is for a picture from a private conversation, in any place but that one: nobody else there has seen it.
+    A picture from a private conversation is also answered privately anywhere else: nobody else there has seen it.
     """
     was_alone = image.guild_id is None and image.channel_id != interaction.channel_id
     is_alone = interaction.context.dm_channel

@@ -1,4 +1,4 @@
-"""`/anima queue`: the queue, your place in it, the estimated wait; and cancelling your jobs in any state."""
+"""`/anima queue`: the queue, your place in it, the estimated wait; and cancelling your unfinished jobs."""
 
 from __future__ import annotations
 

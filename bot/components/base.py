@@ -101,7 +101,7 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
 
 
 class JobComponent(Component, template=ABSTRACT):
-    """Is about a job, and about one of its images where the custom_id says which."""
+    """A component for a job, or for one of its images if the custom_id has an index."""
 
     job_id: int
 
@@ -261,7 +261,7 @@ async def is_of_another(interaction: AnimaInteraction, job: Job) -> bool:
 
 
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:
-    """The same for a job that was loaded already."""
+    """Like `load_image`, for a loaded job; does not check the gallery or `is_of_another`."""
     is_owner = job.user_id == interaction.user.id
     if not job.parameters or (not is_owner and (owner_only or not _is_shown_to(interaction, job))):
         return None

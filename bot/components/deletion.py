@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 async def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
-    """The person who asked for it, and whoever may delete its message. A private job's nobody else sees."""
+    """The user who asked for it, and anyone who may delete its message. Nobody else sees a private job's message."""
     return job.user_id == interaction.user.id or (not job.private and await may_moderate(interaction, job))
 
 

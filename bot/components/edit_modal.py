@@ -197,7 +197,7 @@ def text_field(
 
 
 def _whole(text: str, typed: str) -> str:
-    """What was typed; but a text too long for its field, which shows its beginning, is not cut by leaving it alone."""
+    """What was typed; the whole text if its field could show only the beginning and was left unchanged."""
     return text if len(text) > MAX_FIELD_LENGTH and typed == shown(text) else typed
 
 

@@ -14,7 +14,7 @@ NONE_MISSING = N_("There are no more trigger words to add.")
 
 
 class AddTriggerWords(JobComponent, template=TRIGGER_WORDS_TEMPLATE):
-    """Draws the same with the trigger words; the original job gives way if it is still queued."""
+    """Draws the same with the trigger words; replaces the original job if that is still queued."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         loaded = await acknowledge_prompt(interaction, self.job_id)

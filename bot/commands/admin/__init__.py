@@ -1,12 +1,12 @@
 """`/anima-admin`: the private panel in which a server's admins change its settings.
 
-Every control says in its custom_id what it does and the database knows the rest, so a panel works for as long as its
-message is there, after restarts too. The same goes for open forms: their fields carry the version of the settings that
-they showed. A custom_id is input like any other: who uses it is checked each time.
+Each control's custom_id names its action, and all other state is in the database. So a panel works as long as its
+message exists, even after a restart. Open forms do too: their fields carry the version of the settings that they
+showed. A custom_id is input like any other: permissions are checked on every use.
 
-From the bottom up: `summaries` say what is set in a server, `context` is a server as its admins see it, `controls` are
-the buttons and selects, `pages` are made of both, `forms` ask for what has to be typed, and `actions` are what controls
-do.
+From the bottom up: `summaries` put a server's settings into words, `context` loads and saves them, `controls` are the
+buttons and selects, `suggestions`, `models`, `log_channel` and `gallery` are single pages, `pages` all pages, `forms`
+ask for typed values, and `actions` do what the controls say.
 """
 
 from __future__ import annotations

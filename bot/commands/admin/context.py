@@ -24,7 +24,7 @@ from inference import NativeSettings
 from inference.weights.modelspec import ANIMA
 from storage.database import Database
 
-#: Seconds that a warning waits for what the model's file says.
+#: Seconds that a page waits for the models.
 MODEL_TIMEOUT = 0.5
 
 NOT_ADMIN = N_("You need the **Manage Server** permission for this.")
@@ -38,21 +38,21 @@ UNCHANGED = N_("Nothing was changed.")
 
 @dataclass(frozen=True)
 class AdminContext:
-    """One server as the database and Discord have it: what a page is made of."""
+    """One server as the database and Discord have it: the data of a page."""
 
     database: Database
     guild_id: int
     guild: discord.Guild | None
     settings: ServerSettings
     version: int
-    #: Whether Discord refused what was last posted in the log channel.
+    #: Whether Discord refused the last post in the log channel.
     log_refused: bool = False
-    #: The operator's default model, and with it all others; None while they are not known.
+    #: The operator's default model, which knows all others; None while they are not known.
     models: ModelInfo | None = None
 
     @property
     def example_size(self) -> str:
-        """One of the model's own, as it is typed."""
+        """One of the model's native sizes, in the format users type."""
         return example_size((_native(self.models, self.settings) or ANIMA).sizes)
 
 
@@ -118,7 +118,7 @@ async def save(interaction: AnimaInteraction, context: AdminContext, new: Server
 
 
 async def change(interaction: AnimaInteraction, new: Callable[[AdminContext], ServerSettings]) -> str:
-    """Changes the settings as they are by then, however often somebody else is quicker; returns what to say."""
+    """Applies a change to the current settings; retries if somebody else saves first. Returns what to say."""
     while True:
         context = await load_context(interaction)
         with suppress(ChangedMeanwhile):
@@ -126,12 +126,12 @@ async def change(interaction: AnimaInteraction, new: Callable[[AdminContext], Se
 
 
 def _native(models: ModelInfo | None, settings: ServerSettings) -> NativeSettings | None:
-    """What suits the model that holds in the server unless another is chosen."""
+    """The native settings of the server's default model."""
     return None if models is None else ModelChoice.of(models, settings, Options()).usual.native
 
 
 async def _models(interaction: AnimaInteraction) -> ModelInfo | None:
-    """The models, unless they are not known at once because the engine still starts."""
+    """The models; None if they are not known soon because the engine is still starting."""
     try:
         async with asyncio.timeout(MODEL_TIMEOUT):
             return await interaction.client.model()

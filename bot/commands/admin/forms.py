@@ -238,7 +238,7 @@ def _block(settings: ServerSettings) -> list[Field]:
 def _text_input(
     now: object, *, max_length: int = MAX_NUMBER_LENGTH, long: bool = False
 ) -> Callable[[str], ui.Item[Any]]:
-    """A text field with what is set now, empty where that is our own."""
+    """A text field with the current value; empty if it is the bot's default."""
     style = discord.TextStyle.paragraph if long else discord.TextStyle.short
     text = "" if now is None else f"{now:g}" if isinstance(now, float) else str(now)
     return lambda id: ui.TextInput(
@@ -257,11 +257,11 @@ def _checkbox(now: bool) -> Callable[[str], ui.Item[Any]]:
     return lambda id: ui.Checkbox(custom_id=id, default=now)
 
 
-# --- What becomes of it ---
+# --- Saving ---
 
 
 def _saves(group: str, kind: type[Any]) -> Callable[[AnimaInteraction, AdminContext, Values], Awaitable[str]]:
-    """Saves the fields of one group of settings; those that were not asked for stay."""
+    """Saves the fields of one group of settings; settings without a field keep their values."""
     adapter = TypeAdapter(kind)
 
     async def submit(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:

@@ -115,7 +115,7 @@ def of_size(size: tuple[int, int] | None) -> str | None:
 
 
 def of_loras(loras: Sequence[tuple[str, float]]) -> str:
-    """As they are typed, too: a strength of 1 goes without saying."""
+    """In the format users type; a strength of 1 is omitted."""
     return ", ".join(name if strength == 1 else f"{name}:{strength:g}" for name, strength in loras)
 
 

@@ -70,7 +70,7 @@ def at_once(complete: Complete) -> Complete:
 
 @at_once
 async def complete_prompt(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    found = interaction.client.tags.complete(typed, MAX_CHOICES)  # sooner done than handed to a thread
+    found = interaction.client.tags.complete(typed, MAX_CHOICES)  # faster than starting a thread
     return as_choices([each.prompt for each in found])
 
 
@@ -135,7 +135,7 @@ async def choice_soon(interaction: discord.Interaction[AnimaClient]) -> ModelCho
 
 
 def model_so_far(interaction: discord.Interaction[AnimaClient], choice: ModelChoice) -> ModelInfo:
-    """The model that holds with the options that were filled in until now."""
+    """The model selected by the options filled in so far."""
     typed = getattr(interaction.namespace, "model", None)
     with suppress(InvalidOption):
         return choice.model(Options(model=parse_model(typed, choice.models.models) if typed else None))

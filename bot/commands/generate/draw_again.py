@@ -98,7 +98,7 @@ async def _first_parameters(client: discord.Client, message: discord.Message) ->
 
 
 def _differences(replay: Replay) -> list[str]:
-    """In what the image will not be as the file has it."""
+    """How the image will differ from the file, one sentence each."""
     sentences = []
     if replay.other_model is not None:
         sentences.append(say(OTHER_MODEL, name=inline(replay.other_model, 60)))

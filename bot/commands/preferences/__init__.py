@@ -1,11 +1,12 @@
-"""`/anima preferences`: one private panel of a person's own defaults and presets.
+"""`/anima preferences`: one private panel of a user's own defaults and presets.
 
-Every control says in its custom_id what it does, and the database knows the rest, so a panel works for as long as its
-message is there, after restarts too. A custom_id is input like any other: whoever uses a control changes what is their
-own. Each change writes nothing but what it changes, so two at once do not undo each other.
+Each control's custom_id names its action, and all other state is in the database. So a panel works as long as its
+message exists, even after a restart. A custom_id is input like any other: a control only changes what belongs to the
+user who clicks it. Each change saves only the values that it changes, so two at once do not undo each other.
 
-From the bottom up: `defaults` says what a person has set and what holds, `controls` are the buttons and menus, `fields`
-those of forms, `pages` are made of both, `forms` ask for what has to be typed, and `actions` are what controls do.
+From the bottom up: `defaults` loads a user's defaults and what applies with them, `controls` are the buttons and menus,
+`fields` the fields of forms, `pages` what the panel shows, `forms` ask for typed values, and `actions` do what the
+controls say.
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ NOT_HERE = N_("not available now")
 
 @dataclass(frozen=True)
 class PreferencesContext:
-    """A person's own, and what surrounds it where they look at it.
+    """A user's own defaults, and what else applies where they opened the panel.
 
-    server: the operator's settings outside of servers. model: the one that holds. offered: those that may be used
-    there.
+    server: the server's defaults, or the operator's outside of servers. model: the one that applies. offered: the
+    models that may be used there.
     """
 
     own: Options
@@ -86,7 +86,7 @@ class PreferencesContext:
         )
 
     def holds(self, own: Options) -> Options:
-        """What would be drawn with, if these were the person's own."""
+        """The options that would apply if `own` were the user's defaults."""
         below = with_offered_model(own, self.offered).merged_over(self.server)
         return resolve_options(Options(), below, choose_model(Options(), below, self.model, self.offered))
 

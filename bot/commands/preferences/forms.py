@@ -26,8 +26,8 @@ NO_DEFAULTS = N_("You haven't set any defaults yet, so there is nothing to save.
 class DefaultsForm(Modal):
     """Some of a user's defaults as text; an empty field resets one.
 
-    A field's custom_id tells what it showed, and what is still so when the form comes back is not written. So a form
-    that stood open for long undoes nothing, and a text too long for its field is not cut.
+    Each field's custom_id has a digest of the text it showed; unchanged fields are not saved. So an old form undoes
+    nothing, and a text too long for its field is not cut.
     """
 
     open_to_blocked = True
