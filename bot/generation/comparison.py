@@ -1,4 +1,4 @@
-"""What a comparison varies: one prompt and seed with one or two axes of values, parsed from what was typed.
+"""Comparisons: one prompt and seed with one or two axes of values, parsed from the command's options.
 
 Each column value is combined with each row value, and every such cell is a picture.
 """
@@ -30,7 +30,7 @@ MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200
 #: How many models are compared if none are named.
 USUAL_MODELS = 4
-#: Characters of typed words and names that a sentence repeats.
+#: Maximum characters of typed words and names that a message repeats.
 MAX_QUOTED_LENGTH = 60
 
 UNKNOWN_NAME = N_("There is no {axis} called “{name}”. There are: {names}.")
@@ -73,13 +73,13 @@ class AxisKind(StrEnum):
     MODEL = "model"
 
 
-#: What each model recommends itself, so that it differs between cells if models are compared.
+#: Options that each model recommends itself, so they differ between cells if models are compared.
 RECOMMENDED = ("steps", "cfg_scale", "sampler", "scheduler")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What is varied from column to column and, if anything, from row to row.
+    """The axis that varies between columns, and maybe one that varies between rows.
 
     fixed: the settings of RECOMMENDED that somebody has set, so that they apply to every compared model.
     """
@@ -91,9 +91,10 @@ class Comparison:
     def recipes(self, make_recipe: Callable[[Rewording, str | None], Recipe]) -> tuple[Recipe, ...]:
         """A recipe for each cell, row by row.
 
-        make_recipe: makes the recipe that holds otherwise, of the reworded prompt: so prompt rules have the last word
-            on every cell's prompt. It gets the name of the cell's model, if models are compared. Raises
-            InvalidComparison where the prompt lacks what is varied.
+        make_recipe: makes the recipe without the cell's values. It gets the function that rewords the prompt, so that
+            prompt rules are applied after that, and the name of the cell's model if models are compared.
+
+        Raises InvalidComparison if the prompt does not contain the words whose weight is varied.
         """
         return tuple(_cell(chosen, make_recipe) for chosen in self._cells())
 
@@ -109,7 +110,7 @@ class Comparison:
 
     @property
     def labels(self) -> list[str]:
-        """What each cell is called, row by row."""
+        """Each cell's label, row by row."""
         return [", ".join(axis.label(value) for axis, value in reversed(chosen)) for chosen in self._cells()]
 
     def _cells(self) -> list[tuple[tuple[Axis, Value], ...]]:
@@ -121,7 +122,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One of the things that are varied.
+    """A setting that is varied, and its values.
 
     of: the words whose weight is varied, or the LoRA's name.
     turbo: the turbo LoRA for the axis of speeds. no_turbo: the models that need few steps without it.
@@ -175,11 +176,11 @@ class Axis:
                 has_turbo = value == Speed.TURBO and recipe.model not in self.no_turbo
                 return recipe if self.turbo is None or not has_turbo else _with_turbo(recipe, self.turbo)
             case AxisKind.WEIGHT | AxisKind.MODEL:
-                return recipe  # it was made with it
+                return recipe  # `make_recipe` has applied it
 
 
 def axis_name(what: AxisKind) -> str:
-    """An axis in the middle of a sentence."""
+    """The axis's name inside a sentence."""
     match what:
         case AxisKind.SAMPLER:
             return say("sampler")
@@ -221,12 +222,12 @@ def _with_turbo(recipe: Recipe, turbo: TurboLora) -> Recipe:
 
 
 def set_weight(prompt: str, words: str, weight: float) -> str:
-    """The prompt with this weight for the words wherever they stand, in place of one that they have for themselves.
+    """Gives the words this weight wherever they occur in the prompt; replaces a weight of exactly these words.
 
-    Case, and whether blanks or underscores stand between the words, make no difference. Raises InvalidComparison where
-    they are not in the prompt, or between brackets that do not match.
+    Ignores case, and does not distinguish spaces from underscores. Raises InvalidComparison if the words are not in
+    the prompt, or are inside brackets that do not match.
 
-    >>> weighted("1girl, (red hat:1.2), hatch", "red hat", 0.5)
+    >>> set_weight("1girl, (red hat:1.2), hatch", "red hat", 0.5)
     '1girl, (red hat:0.5), hatch'
     """
     found: list[str] = []
@@ -263,16 +264,16 @@ def _without_backslashes(text: str) -> str:
 
 
 def _spelled(word: str) -> str:
-    """A bracket that is meant as such has a backslash in a prompt."""
+    """A pattern for a word. Literal brackets have a backslash in prompts."""
     return "".join(rf"\\{re.escape(each)}" if each in "()" else re.escape(each) for each in word)
 
 
-# --- What was typed ---
+# --- Parsing ---
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """The options of the command that say what is varied. None: not given."""
+    """The command's options about what is varied. None: not given."""
 
     columns: AxisKind
     column_values: str | None = None
@@ -290,10 +291,11 @@ def parse_comparison(
 ) -> Comparison:
     """Raises InvalidComparison.
 
-    turbo: the turbo LoRA with the steps and the CFG to draw with, if there is one.
+    turbo: the turbo LoRA, if there is one.
     models: those that may be compared, by name.
-    usual: the other settings, around which values are chosen if none are given. Whether the LoRA exists is not checked
-    here.
+    usual: the other settings; if no values are given, some around these are chosen.
+
+    Does not check whether the LoRA exists.
     """
     if typed.rows is None and typed.row_values is not None:
         raise InvalidComparison(say(NO_ROWS))
@@ -388,7 +390,7 @@ def _value(what: AxisKind, text: str, known: _Known) -> Value:
             say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=axis_name(what), example=example)
         )
     least, most = _RANGES[what]
-    number = float(text) + 0.0  # of two zeros the one without a sign
+    number = float(text) + 0.0  # turns -0.0 into 0.0
     if not least <= number <= most:
         values = {"value": _written(number), "least": _written(least), "most": _written(most)}
         raise InvalidComparison(say(OUT_OF_RANGE, axis=axis_name(what), **values))

@@ -1,4 +1,4 @@
-"""From a user's options to a recipe for each picture: wildcards, prompt rules, turbo. Without Discord."""
+"""Turns a user's options into a recipe for each picture: wildcards, prompt rules, turbo. Does not use Discord."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What requests need to know about one diffusion model, and which others there are.
+    """The facts about one diffusion model that requests need, and those of all others.
 
     lora_facts: facts from the LoRA files' headers, by name.
-    name: as requests ask for it; empty if the files could not be read, so that there is no choice.
-    models: the facts of all diffusion models by name, this one's too, the operator's default first.
+    name: the name in requests; empty if the files could not be read, so that there is no choice.
+    models: the facts of all diffusion models by name, including this one, the operator's default first.
     """
 
     native: NativeSettings
@@ -45,17 +45,17 @@ class ModelInfo:
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
 
     def of(self, name: str | None) -> ModelInfo:
-        """The same about another model; about this one if that is not there."""
+        """The same for another model; for this one if there is no such model."""
         facts = self.models.get(name or "")
         return self if facts is None else replace(self, name=facts.name, native=facts.native, turbo=facts.turbo)
 
     @property
     def default(self) -> ModelInfo:
-        """The same about the operator's default model."""
+        """The same for the operator's default model."""
         return self.of(next(iter(self.models), None))
 
     def work_of(self, recipe: Recipe) -> float:
-        """How much more work a recipe's model is than the default one, at the same size and steps."""
+        """The work of a recipe's model relative to the default one's, at the same size and steps."""
         drawn, default = self.models.get(recipe.model), self.models.get(self.default.name)
         return drawn.blocks / default.blocks if drawn and default and drawn.blocks and default.blocks else 1.0
 
@@ -69,7 +69,7 @@ class ModelInfo:
 class PromptRules:
     """What a server adds to every prompt.
 
-    age_restricted: more than safe pictures may be drawn there. nag: negative prompts have an effect at CFG 1 too.
+    age_restricted: pictures need not be safe there. nag: negative prompts have an effect at CFG 1 too.
     """
 
     tags: TagIndex
@@ -80,7 +80,7 @@ class PromptRules:
 
 
 def choose_model(said: Options, below: Options, models: ModelInfo, offered: Sequence[str]) -> ModelInfo:
-    """The model to use: the requested one, or a stored default, or the operator's, or the first one available.
+    """The model to use: the requested one, or a stored default, or the operator's, or the first one offered.
 
     offered: the models that may be used there; a stored default that is not among them is skipped.
     """
@@ -91,15 +91,15 @@ def choose_model(said: Options, below: Options, models: ModelInfo, offered: Sequ
 
 
 def with_offered_model(below: Options, offered: Sequence[str]) -> Options:
-    """Without a model that is gone or not offered: a stored default may name one, but nobody requested it now."""
+    """Removes a model that is gone or not offered: stored defaults may name one, but nobody requested it now."""
     return below if below.model is None or below.model in offered else replace(below, model=None)
 
 
 def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
-    """The effective options, all of them set. `said`: with the command; `below`: by preferences and server.
+    """The effective options; required ones are all set. `said`: by the command; `below`: by preferences and server.
 
-    model: the one to use, by `choose_model`. Turbo brings its own steps and CFG with it; only what was said with
-    the command stands against them.
+    model: the one to use, from `choose_model`. Turbo sets its own steps and CFG; only the command's options override
+    them.
     """
     options = said.merged_over(below).merged_over(Options.of_model(model.native))
     options = replace(options, model=model.name or None)
@@ -110,14 +110,14 @@ def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
 
 
 def with_known_loras(below: Options, model: ModelInfo) -> Options:
-    """Without LoRAs that are gone: stored defaults may name some, but nobody requested them now."""
+    """Removes LoRAs that are gone: stored defaults may name some, but nobody requested them now."""
     if below.loras is None:
         return below
     return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
 
 
 def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None:
-    """Which requested model or LoRA is missing, in a sentence. `options`: resolved; `said`: with the command."""
+    """The error if a LoRA, or the requested turbo, is missing. `options`: resolved; `said`: by the command."""
     for name, _ in options.loras or ():
         if name not in model.loras:
             return no_such_lora(name, model.lora_names)
@@ -127,7 +127,7 @@ def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None
 
 
 def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:
-    """The same for recipes that are to be drawn unchanged."""
+    """The error if a model or LoRA of recipes that are drawn again unchanged is missing."""
     models = [recipe.model for recipe in spec.recipes if recipe.model and recipe.model not in model.models]
     if models and model.models:
         return say(MODEL_GONE, name=inline(models[0], 100), names=list_models(model.models))
@@ -143,9 +143,9 @@ def comparison_recipes(
     rules_for: Callable[[NativeSettings], PromptRules],
     model: ModelInfo,
 ) -> tuple[Recipe, ...]:
-    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison.
+    """The recipes of a comparison, row by row, all with one seed. Raises InvalidComparison.
 
-    options: resolved. rules_for: what is added to prompts for a model that recommends something of its own.
+    options: resolved. rules_for: the prompt rules for a model's native settings.
     """
 
     def make_recipe(reword: Rewording, name: str | None) -> Recipe:
@@ -159,16 +159,16 @@ def comparison_recipes(
 
 
 def _options_of_other(options: Options, comparison: Comparison, model: ModelInfo) -> Options:
-    """The options of a comparison for one of its models: all that is not fixed is as that model recommends."""
+    """The options for one of the compared models: it recommends those in RECOMMENDED that are not fixed."""
     own = resolve_options(Options(turbo=options.turbo), Options(), model)
     recommended = {name: getattr(own, name) for name in RECOMMENDED if name not in comparison.fixed}
     return replace(options, model=model.name, turbo=own.turbo, **recommended)
 
 
 def with_fixed_settings(comparison: Comparison, said: Options, below: Options) -> Comparison:
-    """With the settings that apply to every compared model; `said` and `below` as in `resolve_options`.
+    """Sets `fixed`, the settings that apply to every compared model; `said` and `below` as in `resolve_options`.
 
-    Turbo brings its own steps and CFG, unless they were said with the command.
+    Turbo sets its own steps and CFG, unless the command has set them.
     """
     if not comparison.compares_models:
         return comparison
@@ -188,9 +188,9 @@ def recipes(
     from_image: bool,
     reword: Rewording = lambda prompt: prompt,
 ) -> tuple[Recipe, ...]:
-    """A picture for each seed, which also chooses the prompt's wildcards.
+    """A recipe for each seed, which also chooses the prompt's wildcards.
 
-    options: resolved. from_image: whether there is a source image, `denoise` of which is redrawn.
+    options: resolved. from_image: whether there is a source image, which `denoise` applies to.
     """
     settings = _recipe_without_prompt(options, prompt_rules, model, from_image=from_image)
     made = []
@@ -211,7 +211,7 @@ def recipes(
 def _recipe_without_prompt(
     options: Options, prompt_rules: PromptRules, model: ModelInfo, *, from_image: bool
 ) -> Recipe:
-    """What all pictures of a request have in common."""
+    """The settings that all pictures of a request share."""
     assert options.size is not None and options.steps is not None and options.cfg_scale is not None
     assert options.sampler is not None and options.scheduler is not None
     assert options.loras is not None and options.denoise is not None
@@ -245,7 +245,7 @@ def _recipe_without_prompt(
 
 
 def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ...]:
-    """The recipes of a job again, unchanged except for what every prompt must have in a channel now."""
+    """A job's recipes again, unchanged except for what the channel now requires in every prompt."""
     made = []
     for recipe in spec.recipes:
         final = final_prompts(
@@ -261,7 +261,7 @@ def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ..
 
 
 def options_of_image(spec: JobSpec, index: int) -> Options:
-    """The options that draw one image of a job alone, with all its special settings."""
+    """The options that draw one of a job's images alone, with all its special settings."""
     recipe = spec.recipes[index]
     variation = None if recipe.variation_seed is None else (recipe.variation_seed, recipe.variation_strength)
     options = replace(spec.options, seed=recipe.seed, variation=variation)
@@ -289,5 +289,5 @@ def options_of_image(spec: JobSpec, index: int) -> Options:
 
 
 def prompt_of_image(typed: str, spec: JobSpec, index: int) -> str:
-    """The prompt that goes with `options_of_image`: as it was typed, unless a comparison has changed it."""
+    """The prompt for `options_of_image`: as typed, unless a comparison has changed it."""
     return typed if spec.comparison is None else escape_wildcards(spec.recipes[index].prompt)

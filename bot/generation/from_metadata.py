@@ -33,7 +33,7 @@ NAMED: Mapping[str, str] = {
     "beta": N_("Beta schedule"),
     "er_sde": N_("ER-SDE settings"),
 }
-#: Entries of `extra` that cannot be repeated: a second pass, parts of a graph that have no option here.
+#: Entries of `extra` that cannot be repeated: a second pass, or parts of a graph that have no option here.
 NOT_REPEATED = frozenset(
     {
         "Last step",
@@ -47,8 +47,8 @@ NOT_REPEATED = frozenset(
         "Embeddings",
     }
 )
-#: How the names of others begin that web UIs write, in lower case: parts of an image that are redrawn, tiles,
-#: guidance by other images or by regions, and samplers', schedules' and guiders' own settings.
+#: Beginnings, in lower case, of more names that web UIs write: parts of an image that are redrawn, tiles, guidance by
+#: other images or by regions, and samplers', schedules' and guiders' own settings.
 NOT_REPEATED_BEGINNINGS = (
     *("adetailer model", "controlnet ", "rp active", "tiled diffusion", "freeu", "dynamic thresholding", "dynthres"),
     *("seed resize from", "mask blur", "soft inpainting enabled", "forge_couple", "cfg rescale", "cfg true", "eta"),
@@ -79,12 +79,12 @@ TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} charact
 
 @dataclass(frozen=True)
 class Replay:
-    """A prompt and options; only what the file does not say is left to the user's defaults.
+    """A prompt and options; the user's defaults only apply where the file says nothing.
 
-    without: names of LoRAs that are not here, or are more than can be taken.
-    other_model: the model that it was made with, if that is not on offer here.
-    unknown: settings with values that cannot be drawn here, by their names.
-    from_image: whether it was made from another image, which no file holds.
+    without: names of LoRAs that are left out: not available, too many, or too strong.
+    other_model: the model that it was made with, if that is not offered here.
+    unknown: names and values of settings that cannot be used here.
+    from_image: whether it was made from another image, which the file does not contain.
     """
 
     prompt: str
@@ -96,7 +96,7 @@ class Replay:
 
     @classmethod
     def of(cls, found: Parameters, model: ModelInfo, offered: Collection[str] | None = None) -> Replay:
-        """Raises UnusableImage where there is no prompt, or one that is too long.
+        """Raises UnusableImage if the prompt is missing or too long.
 
         offered: the models that may be used there; None for all.
         """
@@ -129,12 +129,12 @@ class Replay:
 
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
-    """Other changes of the picture that cannot be repeated here, by their names in the file."""
+    """Other changes to the picture that cannot be repeated here: their names and values in the file."""
     return tuple((name, value) for name, value in found.extra if _is_another_change(name, value))
 
 
 def _is_another_change(name: str, value: str) -> bool:
-    if name == "RNG":  # where a web UI draws its noise; ours comes from the CPU
+    if name == "RNG":  # the device that a web UI generates noise on; the bot uses the CPU
         return value != "CPU"
     return name in NOT_REPEATED or name.casefold().startswith(NOT_REPEATED_BEGINNINGS)
 
@@ -145,7 +145,7 @@ def _named_options(found: Parameters) -> dict[str, Any]:
         "cfg_scale": found.cfg_scale,
         "sampler": found.sampler,
         "scheduler": found.scheduler,
-        "seed": None if found.seed == -1 else found.seed,  # web UIs' way to say "any"
+        "seed": None if found.seed == -1 else found.seed,  # web UIs write -1 for a random seed
     }
     if found.variation_seed is not None and found.variation_strength:
         settings["variation"] = (found.variation_seed, found.variation_strength)
@@ -169,7 +169,7 @@ def _valid(settings: dict[str, Any]) -> tuple[Options, tuple[tuple[str, str], ..
 
 
 def _size(found: Parameters) -> tuple[int, int] | None:
-    """Too large a size stays, so that the limits are explained; too small a one cannot be drawn by any model."""
+    """A size that is too large is kept, so that the user learns the limit; no model can draw one that is too small."""
     if found.width is None or found.height is None:
         return None
     return max(MIN_SIDE, to_multiple(found.width)), max(MIN_SIDE, to_multiple(found.height))
@@ -189,9 +189,9 @@ def _loras(found: Parameters, model: ModelInfo) -> tuple[tuple[tuple[str, float]
 
 
 def _known_as(name: str, known: LoraNames) -> str | None:
-    """Programs name a LoRA with its folder or without, with its ending or without, and by Windows' rules too."""
+    """The name here of a LoRA that other programs may write with or without folder and suffix, or with backslashes."""
     for written in dict.fromkeys((name, name.replace("\\", "/").rpartition("/")[2])):
-        with suppress(InvalidOption):  # several are called so
+        with suppress(InvalidOption):  # several match
             if (found := known.find(written)) is not None:
                 return found
     return None

@@ -16,14 +16,14 @@ from bot.generation.comparison import Axis, Comparison
 from inference.metadata import Parameters, encode_png_of_many, read
 
 MAX_SIDE_LENGTH = 4096
-#: Bytes that Discord takes in any server.
+#: Bytes that Discord accepts in any server.
 MAX_FILE_SIZE = 10 * (1 << 20)
 #: Minimum width of a cell in pixels, with room for a label.
 MIN_CELL = 256
 #: Cells in a row, if there is only one axis.
 MAX_COLUMNS = 4
 
-#: Size at which Discord shows an image before it is clicked, and the letter height needed then, in pixels.
+#: Size at which Discord shows an image before it is clicked, and the letter height that is legible then, in pixels.
 SHOWN_WIDTH, SHOWN_HEIGHT, LEGIBLE = 550, 350, 12
 BACKGROUND, INK = (24, 25, 28), (242, 243, 245)
 
@@ -36,9 +36,9 @@ class Grid:
 
 
 def grid(comparison: Comparison, images: Sequence[bytes], prompt: str) -> Grid:
-    """The PNG files of a comparison's pictures, row by row, in one PNG file that Discord takes.
+    """The PNG files of a comparison's pictures, row by row, in one PNG file that Discord accepts.
 
-    prompt: what the file says they were drawn from, if they have no prompt in common.
+    prompt: the one written into the file if the pictures' prompts differ.
     """
     cells = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
     about = _in_common([read(image) or Parameters() for image in images], comparison, prompt)
@@ -55,7 +55,7 @@ def grid(comparison: Comparison, images: Sequence[bytes], prompt: str) -> Grid:
 
 
 def _in_common(each: Sequence[Parameters], comparison: Comparison, prompt: str) -> Parameters:
-    """What is the same in all of them, and what is varied, as web UIs call it. The size is that of one cell."""
+    """The parameters that all share, and the axes, named as in web UIs. The size is that of one cell."""
     varied = {"X": comparison.columns} | ({} if comparison.rows is None else {"Y": comparison.rows})
     extra = [pair for letter, axis in varied.items() for pair in _axis_pairs(letter, axis)]
     unsaid = Parameters(prompt=prompt)
@@ -77,7 +77,7 @@ def _axis_pairs(letter: str, axis: Axis) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class _GridLayout:
-    """Labels stand above the columns and left of the rows; where there are no rows, above every single cell."""
+    """Labels are above the columns and left of the rows; above every single cell if there are no rows."""
 
     title: str
     columns: tuple[str, ...]
@@ -115,7 +115,7 @@ class _GridLayout:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Of the whole, in pixels."""
+        """Width and height of the whole grid in pixels."""
         width, height = self.cell
         strips = 1 if self.rows else self.down
         return (
@@ -130,7 +130,7 @@ class _GridLayout:
         legible = LEGIBLE * max(1.0, width / SHOWN_WIDTH, height / SHOWN_HEIGHT)
         columns, rows = (max(map(_font(100).getlength, labels), default=0) for labels in (self.columns, self.rows))
         longest = max(columns, rows / self.across) / 100
-        fitting = self.cell[0] / longest - 1  # letters are not quite as wide as their size says
+        fitting = self.cell[0] / longest - 1  # a little smaller, because widths do not scale exactly
         return _font(int(max(LEGIBLE, legible / 3, min(legible, fitting))))
 
     @property
@@ -144,7 +144,7 @@ class _GridLayout:
 
     @property
     def left(self) -> int:
-        """Where the cells begin: behind the rows' labels."""
+        """Where the cells begin, to the right of the rows' labels."""
         if not self.rows:
             return self.gap
         widest = max(self.font.getlength(label) for label in self.rows)
@@ -171,7 +171,7 @@ class _GridLayout:
         return image
 
     def _write(self, write: ImageDraw.ImageDraw, text: str, left: int, top: int, room: int) -> None:
-        """In the middle of its line, and no wider than there is room."""
+        """Centres the text vertically in its line and cuts it to `room` pixels."""
         text = _shortened(text, self.font, room)
         write.text((left, top + self.line / 2), text, fill=INK, font=self.font, anchor="lm")
 
@@ -198,7 +198,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
 
 
 def _spelled(text: str) -> str:
-    """In letters that the font has, which are the English ones; `…` replaces the others."""
+    """The text in letters that the font has, which are the English ones; `…` replaces the others."""
     plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return re.sub("\0+", "…", "".join(each if _has(each) else "\0" for each in plain))
 

@@ -1,4 +1,4 @@
-"""`Options`: what can be requested of an image besides its prompt, and how defaults are combined.
+"""`Options`: all settings of a request besides its prompt, and how defaults are combined.
 
 The first layer that sets an option wins: the command, a preset, the user's defaults, the server's, the model's.
 """
@@ -34,21 +34,21 @@ from inference.solver_settings import ErSdeSettings
 
 logger = logging.getLogger(__name__)
 
-#: How much of a source image is redrawn by default: its composition stays, its details do not.
+#: How strongly a source image is redrawn by default: keeps its composition, but not its details.
 DENOISE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """None: nothing said.
+    """None: not set.
 
     model: name of a diffusion model's file, without suffix.
     raw: leaves out the recommended prefix and negative.
     variation: a second seed, and how much of its noise is blended into the first one's.
-    fast: as `GenerationRequest.fast`; turbo, which needs few steps anyway, goes before it.
+    fast: as `GenerationRequest.fast`; ignored with turbo, which needs few steps anyway.
     nag: False turns normalized attention guidance off, for pictures drawn without it.
-    shift, beta, er_sde: of a picture's file; as `GenerationRequest` has them.
-    upscaled: made of a smaller picture, by that button; then other limits hold, and large ones are drawn in tiles.
+    shift, beta, er_sde: from a picture's file; as in `GenerationRequest`.
+    upscaled: made from a smaller picture by that button; other limits apply, and large ones are drawn in tiles.
     """
 
     model: ModelName | None = None

@@ -1,4 +1,4 @@
-"""What a preset contains, and which names are valid."""
+"""The contents and valid names of presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_NAME_LENGTH = 50
 
 
 def without_seed(options: Options) -> Options:
-    """What may be stored for other images: no seed, because then all of them would be alike."""
+    """Options to store for other images: with the same seed, all of them would look alike."""
     return replace(options, seed=None, variation=None)
 
 
@@ -22,18 +22,18 @@ def preset_of_image(image: JobImage) -> Options:
     options = options_of_image(image.spec, image.index)
     if image.recipe.denoise == 1:
         options = replace(options, denoise=None)
-    if options.upscaled:  # its size and strength are those of enlarging, which only an image can be
+    if options.upscaled:  # its size and denoise only make sense for upscaling
         options = replace(options, size=None, denoise=None, upscaled=None)
     return replace(without_seed(options), count=None, spoiler=None, private=None)
 
 
 def key_of(name: str) -> str:
-    """Identifies a preset in a custom_id, where a name might be too long."""
+    """Identifies a preset in a custom_id, for which a name might be too long."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def on_one_line(typed: str) -> str:
-    """The name that was typed."""
+    """The typed name with single spaces and no line breaks."""
     return " ".join(typed.split())
 
 

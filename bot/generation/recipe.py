@@ -16,10 +16,10 @@ from inference.tiling.layout import drawn_pixels, drawn_tiles
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Seeds we choose are short enough to read and type; users may give any up to 2**64 - 1.
+#: Seeds that the bot chooses are short enough to read and type; users may give any up to 2**64 - 1.
 MAX_NEW_SEED = 2**32 - 1
 
-#: The work of a picture in fast mode, relative to a usual one: about that of the miniature.
+#: The work of a picture in fast mode relative to a normal one, about as with the miniature model.
 FAST_WORK = 0.7
 
 #: How much of a variation's noise is new, from 0 to 1.
@@ -32,7 +32,7 @@ class Recipe:
 
     A `denoise` below 1 starts from the job's source image. nag: as `GenerationRequest.nag`; missing in recipes of
     earlier releases. model: name of the diffusion model's file; empty for the default one, as in earlier releases.
-    tile: width and height of the overlapping tiles that it is drawn in, the model's own; None for one pass.
+    tile: width and height of the overlapping tiles that it is drawn in, a native size of the model; None for one pass.
     fast: as `GenerationRequest.fast`.
     """
 
@@ -89,7 +89,7 @@ class Recipe:
 
     @property
     def work(self) -> float:
-        """The GPU's work: megapixels x calls of the network x passes, less in fast mode; more where tiles overlap."""
+        """The GPU's work: megapixels x network calls x passes; less in fast mode, more where tiles overlap."""
         size = (self.width, self.height)
         pixels = self.width * self.height if self.tile is None else drawn_pixels(size, self.tile)
         calls = network_calls(self.sampler, self.steps)
@@ -117,12 +117,12 @@ def new_seed() -> int:
 
 
 def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
-    """A seed for each image: consecutive ones from `seed` on, or new ones if none was given."""
+    """A seed for each image: consecutive ones starting at `seed`, or new ones if it is None."""
     if seed is None:
         return tuple(new_seed() for _ in range(count))
     return tuple((seed + number) % (MAX_SEED + 1) for number in range(count))
 
 
 def passes(sampler: str, cfg_scale: float) -> int:
-    """Guidance runs the network on the negative prompt as well; CFG++ at CFG 1 too."""
+    """Passes per network call. Guidance also needs one for the negative prompt; CFG++ even at CFG 1."""
     return 1 if cfg_scale == 1 and not is_cfg_pp(sampler) else 2

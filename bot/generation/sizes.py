@@ -21,16 +21,16 @@ _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), 
 MAX_STRETCHED = 4
 #: Largest difference between two shapes that counts as equal, in logarithms: about 2% of one side.
 VISIBLE_CROP = 0.02
-#: What one upscale multiplies the sides by.
+#: One upscale multiplies the sides by this.
 UPSCALE_FACTOR = 1.5
 #: If that exceeds a limit, the largest allowed factor is used, down to this one.
 MIN_UPSCALE_FACTOR = 1.15
-#: Up to this many times the model's own area, a model still draws one image and not several beside each other.
+#: Up to this many times its native area, a model draws one image; beyond it, often several side by side.
 ONE_PASS_TIMES_NATIVE = 2.4
 
 
 def describe_size(size: Size) -> str:
-    """A size as people choose it: `portrait 2:3, 832x1216`."""
+    """A size as lists of choices show it: `portrait 2:3, 832x1216`."""
     width, height = size
     shapes = {0: say("square"), 1: say("landscape"), -1: say("portrait")}
     shape = shapes[(width > height) - (width < height)]
@@ -40,12 +40,12 @@ def describe_size(size: Size) -> str:
 
 
 def parse_size(text: str, native: tuple[Size, ...]) -> Size:
-    """A typed or chosen aspect, in pixels; `1024` is a square of that side.
+    """Parses a typed or chosen aspect to a size in pixels; `1024` is a square of that side.
 
-    A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
+    A ratio becomes the model's native size of that shape, or one of the same area. Raises InvalidOption.
     """
     text = half_width(text).strip().casefold()
-    if _SIDE.fullmatch(text):  # one number means a square, as in other programs
+    if _SIDE.fullmatch(text):
         return to_multiple(int(text)), to_multiple(int(text))
     if size := SIZE.search(text):
         return to_multiple(int(size[1])), to_multiple(int(size[2]))
@@ -66,13 +66,13 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
 
 
 def example_size(native: tuple[Size, ...]) -> str:
-    """One of the model's own sizes, as it is typed: a portrait if it has one."""
+    """One of the model's native sizes in the format users type: a portrait if it has one."""
     width, height = next((size for size in native if size[0] < size[1]), native[0])
     return f"{width}x{height}"
 
 
 def size_like(image: Size, native: tuple[Size, ...], max_side: int = MAX_SIDE, area: float = math.inf) -> Size:
-    """The size closest to an image's shape with about the model's usual number of pixels, so that nothing is cropped.
+    """The size closest to an image's shape with about the model's native number of pixels, so that little is cropped.
 
     max_side, area: the limits for a side and for the area. For a very long shape the shorter side is MIN_SIDE, and the
     ends are cropped.
@@ -98,14 +98,14 @@ def is_cropped(image: Size, size: Size) -> bool:
 
 
 def _around(side: float, max_side: int) -> list[int]:
-    """The valid sides next to a length."""
+    """The valid sides close to a length."""
     below = math.floor(side / TOKEN_SIDE)
     sides = {TOKEN_SIDE * steps for steps in range(below - 1, below + 3)}
     return sorted(each for each in sides if MIN_SIDE <= each <= max_side) or [MIN_SIDE]
 
 
 def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:
-    """The nearest valid side; the limits decide what is too large."""
+    """The nearest valid side; does not check for too large ones, which the limits do."""
     return max(round(side / multiple) * multiple, MIN_SIDE)
 
 
@@ -119,7 +119,7 @@ def larger_size(size: Size, allowed: Callable[[Size], bool]) -> Size | None:
 
 
 def tile_for(size: Size, native: Size) -> Size | None:
-    """The size of the tiles in which an upscale is drawn; None where it is drawn in one pass."""
+    """The size of the tiles in which an upscale is drawn; None for a single pass."""
     return native if math.prod(size) > ONE_PASS_TIMES_NATIVE * math.prod(native) else None
 
 

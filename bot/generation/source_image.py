@@ -20,12 +20,12 @@ from inference.editing.thin_mask import is_too_thin
 from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
-#: Maximum longer side, in pixels, of stored source images: more than any image that is not upscaled is drawn with.
+#: Maximum longer side, in pixels, of stored source images: larger than any image that is not upscaled.
 MAX_STORED_SIDE = 2048
-#: Share of an image's pixels that have to be mostly transparent before that is mentioned.
+#: If a smaller share of an image's pixels is mostly transparent, its transparency is ignored.
 MIN_TRANSPARENT = 0.001
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
-#: Pillow's modes that it makes smaller without dropping pixels.
+#: Modes that Pillow resizes smoothly, without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
 TOO_MANY_PIXELS = N_(
@@ -54,13 +54,13 @@ class UploadedImage:
 def prepare_source(data: bytes, max_side: int = MAX_STORED_SIDE) -> bytes:
     """An image file as PNG, upright, without transparency, at most `max_side` pixels a side. Slow.
 
-    Raises UnusableImage for what is no image, or one of too many pixels.
+    Raises UnusableImage if it is not an image or has too many pixels.
     """
     return _on_white(_opened(data, max_side))
 
 
 def prepare_upload(data: bytes) -> UploadedImage:
-    """The same, and what was transparent. Slow."""
+    """The same, and a mask of the transparent parts. Slow."""
     image = _opened(data, MAX_STORED_SIDE)
     seen_through = mask_of_transparency(image)
     levels = seen_through.histogram()
@@ -69,10 +69,10 @@ def prepare_upload(data: bytes) -> UploadedImage:
 
 
 def prepare_mask(data: bytes, source: bytes) -> bytes:
-    """The file of a mask as a grey PNG: white where to redraw. Slow.
+    """A mask's file as a grey PNG: white where to redraw. Slow.
 
-    source: the image that it is a mask of, as `prepare_source` makes it.
-    Raises UnusableImage for what is no image, for one that marks nothing, and for one of another shape than its image.
+    source: the masked image, as made by `prepare_source`.
+    Raises UnusableImage if it is not an image, marks nothing, or has another shape than the masked image.
     """
     mask = _opened(data, MAX_SIDE)  # shrinking would blur a hard edge
     levels = levels_of(mask)
@@ -86,7 +86,7 @@ def prepare_mask(data: bytes, source: bytes) -> bytes:
 
 
 def redraws_nothing(mask: bytes | None, area: Area | None, size: tuple[int, int] | None) -> bool:
-    """Whether an area is a mask of which nothing is left in an image drawn in this size. Slow.
+    """Whether an area is a mask that vanishes when it is scaled to an image of this size. Slow.
 
     mask: a file made by `prepare_mask`.
     """
@@ -97,14 +97,14 @@ def redraws_nothing(mask: bytes | None, area: Area | None, size: tuple[int, int]
 
 
 def _opened(data: bytes, max_side: int) -> Image.Image:
-    """RGBA, upright."""
+    """The image as RGBA, upright. Raises UnusableImage."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height, limit=MAX_PIXELS // 10**6))
         deep_enough = to_8_bit(image)
         opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
-        opened.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)  # before there are copies of it
+        opened.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)  # before the steps that copy it
         return ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnusableImage(say(UNREADABLE_IMAGE)) from error
@@ -137,7 +137,7 @@ def with_size_of_source(
     max_side: int = MAX_SIDE,
     area: float = math.inf,
 ) -> tuple[Options, str]:
-    """The resolved options with the source image's shape, unless a size was `said`; and a note about it.
+    """The resolved options with the source image's shape, unless a size was `said`; and a note if that crops it.
 
     max_side, area: the limits for a side and for the area.
     """

@@ -29,14 +29,14 @@ IN_OWN_SERVER = "in_own_server"
 class JobSpec:
     """A job's images as recipes, and everything needed to repeat it.
 
-    age_restricted: whether more than safe pictures were allowed where it was asked for.
+    age_restricted: whether pictures needed not be safe where it was requested.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
-    guild_locale: the server's language, where everybody there sees the job's message.
-    usual_model: what was drawn with there at that time where nobody chose a model.
-    area: which part of the source image is redrawn; None for all of it.
-    in_own_server: whether the bot was a member of the server it was asked for in, and not only installed by a person.
-    by_token_only: the bot is a member neither of that server nor of that conversation, so it reaches the job's message
-        only by the interaction's token.
+    guild_locale: the server's language, if everybody there sees the job's message.
+    usual_model: the default model there at that time.
+    area: the part of the source image that is redrawn; None for all of it.
+    in_own_server: whether it was requested in a server that the bot is a member of, not just by a user's installation.
+    by_token_only: the bot is a member neither of that server nor of that conversation, so it can reach the job's
+        message only with the interaction's token.
     """
 
     recipes: tuple[Recipe, ...]
@@ -51,7 +51,7 @@ class JobSpec:
 
     @staticmethod
     def is_by_token_only(job: Job) -> bool:
-        """`by_token_only` of a job, without reading the rest."""
+        """`by_token_only` of a job, without parsing the rest."""
         return bool(job.parameters.get("by_token_only"))
 
     @classmethod
@@ -59,12 +59,12 @@ class JobSpec:
         return _JOB_SPEC.validate_python(dict(job.parameters))
 
     def as_json(self) -> dict[str, Any]:
-        """What `of` reads back."""
+        """JSON that `of` reads."""
         parameters: dict[str, Any] = _JOB_SPEC.dump_python(self, mode="json", exclude_defaults=True)
         return parameters
 
     def requests(self, source: Image.Image | None, mask: Image.Image | None = None) -> list[GenerationRequest]:
-        """Slow where only a part is redrawn. `source`, `mask`: the job's files."""
+        """Slow if only a part is redrawn. `source`, `mask`: the job's files."""
         if source is None or self.area is None:
             return [recipe.request(source) for recipe in self.recipes]
         source, mask = self.area.applied(source, mask)
@@ -73,7 +73,7 @@ class JobSpec:
     def cost(self, native: NativeSettings, work_of: Callable[[Recipe], float] = lambda recipe: 1.0) -> float:
         """Credits: the GPU's work, 1.0 for a default picture of the operator's default model, and at least MIN_COST.
 
-        native: that model's. work_of: how much more work each recipe's model is.
+        native: that model's settings. work_of: the work of a recipe's model relative to that model's.
         """
         calls = network_calls(native.sampler, native.steps)
         default = native.megapixels * calls * passes(native.sampler, native.cfg_scale)
@@ -81,7 +81,7 @@ class JobSpec:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The diffusion models that are needed, in order; an empty name is the default one's."""
+        """The diffusion models that the job needs, in order; an empty name means the default one."""
         return tuple(dict.fromkeys(recipe.model for recipe in self.recipes))
 
     def batch_key(self) -> Hashable:

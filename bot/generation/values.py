@@ -23,20 +23,20 @@ from inference.request import (
     SIDE_MULTIPLE,
 )
 
-#: Images of one job.
+#: Maximum images of one job.
 MAX_IMAGES = 4
-#: Images of one comparison.
+#: Maximum images of one comparison.
 MAX_COMPARED = 16
 MIN_SIDE = 64
 MIN_DENOISE = 0.05
-#: Below it the negative prompt is drawn instead of avoided, which the content rules rely on never happening.
+#: Below it, the negative prompt would be drawn instead of avoided; the content rules rely on that never happening.
 MIN_CFG_SCALE = 1.0
 MAX_ARTISTS_LENGTH = 200
 MAX_LORAS = 4
 MAX_LORA_NAME_LENGTH = 100
-#: With the folder that it is in.
+#: Including its folder.
 MAX_MODEL_NAME_LENGTH = 400
-#: Of either sign. The engine takes more, but such images are ruined.
+#: For both signs. The engine accepts more, but that ruins images.
 MAX_LORA_STRENGTH = 10
 
 
@@ -58,7 +58,7 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def offered(names: Sequence[str], chosen: str | None, limit: int) -> list[str]:
-    """As many of the names as fit into a select, the chosen one among them."""
+    """As many names as fit into a select, always with the chosen one."""
     found = list(names[:limit])
     return found if chosen is None or chosen in found else [*found[:-1], chosen]
 

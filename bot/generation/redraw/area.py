@@ -1,4 +1,4 @@
-"""The part of its source image that a job redraws: cells of a grid, a mask that came with it, or a larger canvas."""
+"""The part of its source image that a job redraws: cells of a grid, an uploaded mask, or a larger canvas's edges."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from PIL import Image
 
 COLUMNS, ROWS = "ABCDE", "12345"
-#: Row by row. A select of Discord's has no more options than these 25.
+#: Row by row. Discord's selects have at most 25 options.
 CELLS = tuple(f"{column}{row}" for row in ROWS for column in COLUMNS)
-#: The names of the outer cells, and of all cells but those that rarely show any background.
+#: Names of groups: the outer cells, and all but the middle ones, which rarely show any background.
 EDGE, AROUND = "edge", "around"
 MIDDLE = ("C2", "C3", "C4")
 
-#: Pixels from the left, the top, the right and the bottom.
+#: Left, top, right and bottom, in pixels.
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """Exactly one of these is set; with the job's stored files it always gives the same mask.
+    """Exactly one of these is set; together with the job's stored files, it always gives the same mask.
 
     cells: names from `CELLS`.
-    masked: the job has the file of a mask.
+    masked: the job has a mask file.
     extension: pixels to add at the left, the top, the right and the bottom.
     """
 
@@ -36,9 +36,9 @@ class Area:
     extension: Box | None = None
 
     def applied(self, source: Image.Image, mask: Image.Image | None) -> tuple[Image.Image, Image.Image]:
-        """The image to draw from, and the mask of what to redraw. Slow.
+        """The image to start from, and the mask of the part to redraw. Slow.
 
-        mask: the job's file. Raises InvalidRequest without it, if the area needs it.
+        mask: the job's file. Raises InvalidRequest if the area needs it and it is None.
         """
         if self.extension is not None:
             from inference.editing.canvas import extend
@@ -78,7 +78,7 @@ def cells_of(number: int) -> tuple[str, ...]:
 
 
 def box_of(cell: str, size: tuple[int, int]) -> Box:
-    """Where a cell is in an image of this size."""
+    """The box of a cell in an image of this size."""
     column, row = COLUMNS.index(cell[0]), ROWS.index(cell[1])
     (left, right), (top, bottom) = (
         (round(side * at / count), round(side * (at + 1) / count))

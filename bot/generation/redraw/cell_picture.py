@@ -1,4 +1,4 @@
-"""Shows an image under a lettered grid, the chosen cells marked. Slow: not for the event loop."""
+"""Draws a lettered grid over an image and marks the chosen cells. Slow: not for the event loop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, box_of, mask_of_cells
 
-#: Pixels of the longer side, and of the strip with the letters.
+#: Pixels of the longer side, and of the strips with letters and numbers.
 MAX_PREVIEW_SIDE, STRIP = 720, 34
 FONT_SIZE = 24
 STRIP_COLOUR, INK, DARK, LIGHT = (24, 25, 28), (242, 243, 245), (0, 0, 0), (255, 255, 255)
-#: Pixels between the hatching's lines, and the widths of a line's dark and light part: one of them shows on any colour.
+#: Pixels between hatching lines, and the widths of a line's dark and light part: one is visible on any colour.
 APART, DARK_WIDTH, LIGHT_WIDTH = 36, 9, 4
 
 
 def cell_picture(png: bytes, cells: Collection[str] = ()) -> bytes:
-    """A JPEG file. `png`: the image's file. `cells`: those that are marked."""
+    """A JPEG file. `png`: the image's file. `cells`: those to mark."""
     with Image.open(io.BytesIO(png)) as opened:
         image = opened.convert("RGB")
     scale = MAX_PREVIEW_SIDE / max(image.size)

@@ -1,4 +1,4 @@
-"""How large a canvas an image is extended to."""
+"""Calculates the size of the canvas that an image is extended to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.generation.redraw.area import Box
 from bot.generation.values import MIN_SIDE
 from inference.request import SIDE_MULTIPLE, TOKEN_SIDE
 
-#: What is added at the left, the top, the right and the bottom, as a share of the image's side.
+#: The amounts added at the left, the top, the right and the bottom, as shares of the image's side.
 SHARES: Mapping[str, tuple[float, float, float, float]] = {
     "zoom-out": (0.25, 0.25, 0.25, 0.25),
     "zoom-out-far": (0.5, 0.5, 0.5, 0.5),
@@ -26,7 +26,7 @@ SHARES: Mapping[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True)
 class Extension:
-    """picture: the size of the original part, the image's own if there is room for it. added: as `Area` has it."""
+    """picture: the size of the original part, the image's own if that fits. added: as `Area.extension`."""
 
     picture: tuple[int, int]
     added: Box
@@ -40,8 +40,8 @@ class Extension:
 def extension(size: tuple[int, int], kind: str, *, max_side: int, area: float) -> Extension | None:
     """The canvas for an image of this `size`; None if even a small one does not fit.
 
-    kind: from `SHARES`. max_side, area: the most pixels of a side and of the canvas. The image is made smaller only
-    where its canvas would be larger.
+    kind: from `SHARES`. max_side, area: the most pixels of a side and of the canvas. The image is shrunk only if its
+    canvas would exceed them.
     """
     made = _extended(size, kind)
     width, height = made.canvas
@@ -72,7 +72,7 @@ def _extended(size: tuple[int, int], kind: str) -> Extension:
 
 
 def _added(side: int, before: float, after: float) -> tuple[int, int]:
-    """Pixels before and after a side, so that the whole is a multiple of TOKEN_SIDE where anything is added."""
+    """Pixels to add before and after a side, so that the sum is a multiple of TOKEN_SIDE if anything is added."""
     if not before + after:
         return 0, 0
     whole = round(side * (1 + before + after) / TOKEN_SIDE) * TOKEN_SIDE

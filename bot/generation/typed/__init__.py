@@ -1,1 +1,1 @@
-"""Parses what people type: the commands' options, and LoRAs."""
+"""Parses what users type: the commands' options, models and LoRAs."""

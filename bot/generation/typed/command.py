@@ -50,9 +50,9 @@ class TypedOptions:
     raw: bool | None = None
 
     def read(self, usual_model: ModelInfo) -> ReadOptions:
-        """Raises InvalidOption for what cannot be used.
+        """Raises InvalidOption.
 
-        usual_model: the one that holds if these do not name another.
+        usual_model: the one to use if these do not name another.
         """
         name = parse_model(self.model, usual_model.models)
         model = usual_model.of(name)
@@ -90,7 +90,7 @@ class ReadOptions:
 
 
 def with_tags(prompt: str, tags: str | None) -> str:
-    """The prompt with tags at its end."""
+    """Appends tags to a prompt."""
     added = (tags or "").strip(BLANKS_AND_COMMAS)
     if not added:
         return prompt
@@ -99,7 +99,7 @@ def with_tags(prompt: str, tags: str | None) -> str:
 
 
 def parse_seed(typed: str | None) -> int | None:
-    """Parses a typed seed (Discord's integer option ends far below the largest); -1 is a random one, as in web UIs.
+    """Parses a typed seed; -1 is a random one, as in web UIs. It is text because Discord's integers are too small.
 
     Raises InvalidOption.
     """

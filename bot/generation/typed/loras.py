@@ -1,4 +1,4 @@
-"""LoRAs as people type them, with or without a strength."""
+"""Parses LoRAs as users type them, with or without a strength."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.text.numbers import half_width, number
 from bot.text.translation import N_, say
 from inference.weights.folders import composed, without_suffix
 
-#: Separates a LoRA's name from its trigger words in choices. People can type on after a choice.
+#: Separates a LoRA's name from its trigger words in choices. Users can type more after a choice.
 TRIGGERS_SEPARATOR = " — "
 #: Maximum length of a LoRA with its strength, in characters.
 MAX_TYPED_LENGTH = 400
@@ -34,7 +34,7 @@ class LoraNames:
     """Finds the available LoRAs by name or alias."""
 
     def __init__(self, names: Sequence[str], aliases: Mapping[str, Iterable[str]] | None = None) -> None:
-        """`aliases`: other names from the files' headers, by name."""
+        """`aliases`: other names from the files' headers, by LoRA name."""
         self.names = tuple(names)
         stems: defaultdict[str, list[str]] = defaultdict(list)
         spoken: defaultdict[str, list[str]] = defaultdict(list)
@@ -66,7 +66,7 @@ class LoraNames:
         return None
 
     def close_to(self, typed: str) -> list[str]:
-        """Similar names, the most likely first."""
+        """Names similar to a typed one, the most likely first."""
         by_stem = {_folded(_stem(name)): name for name in reversed(self.names)}
         stem = _folded(_stem(without_suffix(typed)))[:MAX_NAME_SHOWN]
         containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
@@ -77,7 +77,7 @@ class LoraNames:
 def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
     """Parses `name` or `name:0.8`; names may contain colons, the longest match wins. Raises InvalidOption.
 
-    If there are two numbers, the second is used: in A1111 it is the one for the diffusion model.
+    If there are two numbers, the second is used: in A1111 it is the strength for the diffusion model.
     """
     text = typed.strip()[:MAX_TYPED_LENGTH]
     ends = [len(text), *(match.start() for match in reversed(list(re.finditer("[:：]", text))))]  # noqa: RUF001

@@ -1,4 +1,4 @@
-"""Diffusion models as people type them."""
+"""Parses the names of diffusion models as users type them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.text.translation import N_, listed, say
 from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.model_list import find_model, models_called
 
-#: Separates a model's name from what is said about it in choices. People can type on after a choice.
+#: Separates a model's name from its description in choices. Users can type more after a choice.
 ABOUT_SEPARATOR = " — "
 MAX_NAMES_LISTED = 10
 
@@ -42,7 +42,7 @@ def models_meant(text: str, models: Mapping[str, ModelFacts]) -> list[str]:
 
 
 def the_only(meant: Sequence[str], text: str) -> str:
-    """The model that `text` means. Raises InvalidOption, which names all, where there are several."""
+    """The model that `text` means. If there are several, raises InvalidOption, which names all."""
     if len(meant) == 1:
         return meant[0]
     raise InvalidOption(say(SEVERAL_MODELS, name=inline(text, MAX_NAME_SHOWN), names=list_models(meant)))
@@ -71,5 +71,5 @@ def list_models(names: Iterable[str]) -> str:
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Names of models or LoRAs; of many only the first ones, and how many more there are."""
+    """A list of models or LoRAs; of many, only the first names and the number of others."""
     return listed((inline(name, MAX_NAME_SHOWN) for name in names), MAX_NAMES_LISTED)

@@ -12,7 +12,7 @@ from bot.text.formats import decimal
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_SIDE, MAX_STEPS
 
-#: The label of each option in panels and forms, in the order in which they are shown.
+#: The label of each option in panels and forms, in the order shown there.
 LABELS: Mapping[str, str] = {
     "model": N_("Model"),
     "size": N_("Size"),
@@ -56,7 +56,7 @@ ERROR_SENTENCES: Mapping[str, str] = {
 }
 
 
-#: The limits of settings that a form takes in one line.
+#: The limits of settings that users type together in one line of a form.
 RANGES: Mapping[str, tuple[float, float]] = {
     "size": (MIN_SIDE, MAX_SIDE),
     "steps": (1, MAX_STEPS),
@@ -65,7 +65,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def describe_ranges(error: ValidationError) -> str:
-    """The valid ranges of settings that `Options.of` refused."""
+    """The valid ranges of the settings that `Options.of` rejected."""
     names = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
     if not all(name in RANGES for name in names):
         return describe_validation_errors(error)
@@ -78,7 +78,7 @@ def _describe_range(name: str) -> str:
 
 
 def describe_validation_errors(error: ValidationError) -> str:
-    """A sentence for each mistake that `Options.of` found."""
+    """A sentence for each error of `Options.of`."""
     return " ".join(dict.fromkeys(map(_describe, error.errors())))
 
 
