@@ -1,6 +1,6 @@
-"""The `anima` commands other than running the bot: one module each, with its parser and what it does.
+"""The `anima` commands other than running the bot: one module for each, with its parser and its code.
 
-Slow imports are made where they are used, so that `anima --help` is quick.
+Slow imports are inside functions, so that `anima --help` is quick.
 """
 
 from __future__ import annotations

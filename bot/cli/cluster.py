@@ -1,4 +1,4 @@
-"""`anima cluster` and `anima engine`: engines on several machines, by Ray."""
+"""`anima cluster` and `anima engine`: run engines on several machines with Ray."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run_head(options: argparse.Namespace) -> None:
-    """Run Ray's head until a signal comes."""
+    """Replace this process by Ray's head, which runs until it gets a signal."""
     from inference.cluster.head_port import wait_until_free
     from inference.cluster.ray_settings import forget_last_head, head_command, ray_environment
     from inference.cluster.token import TokenError, ensure_token, rotate_token
@@ -79,7 +79,7 @@ def run_head(options: argparse.Namespace) -> None:
 
 
 def run_engines(options: argparse.Namespace) -> None:
-    """Run a node of the cluster until a signal comes."""
+    """Run a node of the cluster until SIGTERM or SIGINT."""
     from bot.jobs.engines import engine_devices
     from bot.ops.settings import Settings, SettingsError
     from inference.cluster.host import HOST_SETTINGS, HostSettings
@@ -115,7 +115,7 @@ def run_engines(options: argparse.Namespace) -> None:
 
 
 def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[CheckResult]:
-    """What `anima doctor` says of ANIMA_CLUSTER. wanted: ANIMA_ENGINES."""
+    """The results of `anima doctor` for ANIMA_CLUSTER. wanted: ANIMA_ENGINES."""
     from inference.cluster.examination import ClusterFault, examine_cluster
     from inference.cluster.version import code_version
 
@@ -142,7 +142,7 @@ def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[Check
 
 
 def _check_model(settings: Settings) -> None:
-    """End the command where this machine has no usable model."""
+    """End the command if this machine has no usable model."""
     from inference.request import CheckpointError
     from inference.weights.headers.model_list import list_models
 

@@ -1,4 +1,4 @@
-"""`anima database copy`: moves everything from one database to another. And what `anima doctor` says of a database."""
+"""`anima database copy` copies everything from one database to another. Also the database checks of `anima doctor`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def _copy_all(source: str, target: str) -> None:
 
 
 def check_database(address: str) -> Iterator[CheckResult]:
-    """What `anima doctor` says of DATABASE_URL."""
+    """The results of `anima doctor` for DATABASE_URL."""
     if match := SQLITE.fullmatch(address):
         yield from _sqlite(Path(match[1]))
     elif POSTGRESQL.fullmatch(address):

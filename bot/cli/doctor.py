@@ -1,7 +1,7 @@
 """`anima doctor`: checks the machine, the settings, the database and the model, and explains how to fix problems.
 
-It creates and migrates no database and shows no token. One thing may change: if a process was killed in the middle of
-a write, SQLite undoes that write before it can read the file.
+It never creates or migrates a database, or shows a token. One thing may change: if a process was killed in the middle
+of a write, SQLite undoes that write before it can read the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from inference.devices import DeviceReport
     from inference.weights.checkpoint import ModelFiles
 
-#: Bytes of free space and memory below which to warn.
+#: Free bytes of disk space and memory below which to warn.
 MIN_FREE_DISK = 2e9
 MIN_FREE_MEMORY = 2e9
 
@@ -194,7 +194,7 @@ def _examine_devices(settings: Settings, found: ModelFiles | CheckpointError) ->
 
 
 def _find_model(settings: Settings) -> ModelFiles | CheckpointError:
-    """The files that an engine would use, or why there are none."""
+    """The files that an engine would use, or the error if it finds none."""
     from inference import CheckpointError
     from inference.weights.checkpoint import ModelFiles
 
@@ -206,7 +206,7 @@ def _find_model(settings: Settings) -> ModelFiles | CheckpointError:
 
 
 def _transformer_width(found: ModelFiles | CheckpointError) -> int:
-    """0 where the model cannot be read, which its own check says."""
+    """0 if the model cannot be read, which the model's check reports."""
     from inference import CheckpointError
     from inference.pool.diffusion_model import params_of
 
@@ -247,7 +247,7 @@ def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
 def _model(
     settings: Settings, found: ModelFiles | CheckpointError, engines: Mapping[str, DeviceReport], load: bool
 ) -> Iterator[CheckResult]:
-    """The headers of the files. LoRA files are read completely; with `load`, so is the model."""
+    """Checks the files' headers. LoRA files are read completely; with `load`, so is the model."""
     from inference import CheckpointError
 
     models = settings.models
@@ -278,7 +278,7 @@ def _model(
 
 
 def _used(files: ModelFiles) -> Iterator[CheckResult]:
-    """The files that are used, and what the diffusion model needs."""
+    """The files that are used, and the diffusion model's recommended settings."""
     yield ok(f"using {files.transformer.path.name} with {files.text_encoder.path.name} and {files.vae.path.name}")
     yield _variant(files)
 
@@ -301,7 +301,7 @@ def _kind(native: NativeSettings) -> str:
 
 
 def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResult]:
-    """A line for each file of the folder: what it is, and whether and why it is used."""
+    """A line for each file in the folder: its kind, and whether and why it is used."""
     from inference.weights.checkpoint import mismatches
     from inference.weights.inventory import KINDS, weights_files
 
@@ -334,7 +334,7 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
 
 
 def _not_used(models: Path, folders: Sequence[str]) -> Iterator[CheckResult]:
-    """A line for each file in a form that cannot be used, and for each link to nothing."""
+    """A line for each file in an unusable format, and for each broken link."""
     from inference.weights.headers.diffusion_models import unusable_paths, why_not_opened
 
     for path in unusable_paths(models, folders):
@@ -343,7 +343,7 @@ def _not_used(models: Path, folders: Sequence[str]) -> Iterator[CheckResult]:
 
 
 def _choices(files: ModelFiles) -> dict[Path, str]:
-    """For each diffusion model, what follows its file's name: whether a request may name it, and how, or why not."""
+    """For each diffusion model, the text after its file's name: how requests can name it, or why they cannot."""
     from inference.weights.headers.diffusion_models import model_paths
     from inference.weights.headers.model_list import list_with_default
 
@@ -356,7 +356,7 @@ def _choices(files: ModelFiles) -> dict[Path, str]:
 
 
 def _reasons(files: ModelFiles) -> dict[tuple[str, Path], str]:
-    """Why the text encoder and the VAE are used, by their kind and file."""
+    """Why the text encoder and the VAE are used, by kind and file."""
     from inference.weights.inventory import KINDS
 
     parts = zip(KINDS[1:], (files.text_encoder, files.vae), files.reasons, strict=True)
@@ -396,7 +396,7 @@ def _tokenizers(models: Path) -> Iterator[CheckResult]:
 
 
 def _memory(files: ModelFiles, device: DeviceReport, engines: int) -> CheckResult:
-    """engines: how many share the device."""
+    """engines: the number of engines that share the device."""
     from inference.pool.memory import NeededMemory
 
     memory = NeededMemory.of(files, device.precision)

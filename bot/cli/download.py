@@ -52,7 +52,7 @@ def add_parser(commands: Commands) -> None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file and where it belongs."""
+    """A file, and where to save it."""
 
     file: HubFile
     destination: Path
@@ -63,7 +63,7 @@ class Wanted:
 
 
 def download(options: argparse.Namespace) -> None:
-    """Download what is missing; an error ends the command with its sentence."""
+    """Download missing files; on an error, print its sentence and end the command."""
     from bot.cli.hub import Hub, HubError
     from bot.ops.settings import Settings, SettingsError
 
@@ -89,7 +89,7 @@ def download(options: argparse.Namespace) -> None:
 
 
 def _wanted(repositories: Sequence[Repository], names: Sequence[str], models: Path) -> Iterator[Wanted]:
-    """The files that make up the models of these names, and the LoRA files if their repository is there."""
+    """The files of the models with these names, and the LoRA files if their repository is given."""
     model, tokenizers, *loras = repositories
     for name in dict.fromkeys(names):
         file = _diffusion_model(model, name)
@@ -107,7 +107,7 @@ def _wanted(repositories: Sequence[Repository], names: Sequence[str], models: Pa
 
 
 def _diffusion_model(repository: Repository, name: str) -> HubFile:
-    """The file of that name, or the newest version of the kind. Raises HubError."""
+    """The file with that name, or the newest version of that kind. Raises HubError."""
     files = {file.path.stem: file for file in repository.under("split_files/diffusion_models", ".safetensors")}
     versions = {
         tuple(int(part) for part in match[1].split(".")): stem

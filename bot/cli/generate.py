@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: ComfyUI's page rounds larger seeds when it loads an image's settings.
 RANDOM_SEEDS = 2**53
 
-#: At 1, the engine's own default, nothing of the given image would be left.
+#: 1, the engine's default, would keep nothing of the given image.
 IMAGE_DENOISE = 0.6
 
 #: Options that are fields of a request with the same name.
@@ -128,7 +128,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def generate(options: argparse.Namespace) -> None:
-    """Generate what the options ask for; an error ends the command with its sentence."""
+    """Generate the requested images; on an error, print its sentence and end the command."""
     from bot.ops.settings import Settings
 
     try:
@@ -152,7 +152,7 @@ def generate(options: argparse.Namespace) -> None:
 
 
 def save(png: bytes, folder: Path, name: str) -> Path:
-    """Write a new file with the next free number; none is ever overwritten. Raises OSError."""
+    """Write a new file with the next free number; never overwrites one. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     pattern = re.compile(re.escape(name) + r"-(\d+)\.png", re.IGNORECASE)
     taken = [int(match[1]) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
@@ -173,7 +173,7 @@ def save(png: bytes, folder: Path, name: str) -> Path:
 
 
 def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """The fields of a request that were given. If some are wrong, lists all problems and exits."""
+    """The request's fields set by options. If some are wrong, lists all problems and exits."""
     from bot.cli.request_checks import ensure_writable, missing_loras, wrong_fields
 
     fields, problems = _fields(options)
@@ -196,7 +196,7 @@ def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str
 
 
 def _fields(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """The fields of a request that were given, and what is wrong with them."""
+    """The request's fields set by options, and what is wrong with them."""
     fields: dict[str, Any] = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
     problems = []
     if options.size is not None:
@@ -262,7 +262,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
 
 
 def _request(native: NativeSettings, prompt: str, fields: dict[str, Any]) -> GenerationRequest:
-    """The model's own settings where none were given; the size is the native one closest to the image's shape."""
+    """A request with the model's native settings for missing fields; an image chooses the closest native size."""
     image: Image.Image | None = fields.get("image")
     if image is not None and not {"width", "height"} & fields.keys():
         from PIL import ImageOps
@@ -275,7 +275,7 @@ def _request(native: NativeSettings, prompt: str, fields: dict[str, Any]) -> Gen
 
 
 def _generate(engine: Engine, request: GenerationRequest, count: int, batch: int) -> Iterator[Picture]:
-    """Generate `count` images, `batch` at a time, with seeds that follow the request's, and show the progress."""
+    """Generate `count` images, `batch` at a time, with consecutive seeds, and show the progress."""
     from tqdm import tqdm
 
     requests = [replace(request, seed=(request.seed + i) % (MAX_SEED + 1)) for i in range(count)]

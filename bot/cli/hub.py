@@ -1,7 +1,7 @@
 """Files on the Hugging Face Hub: listed, downloaded in resumable parts, and checked.
 
-The library's own download deletes a partial file when its process ends, so four gigabytes would start over. Here the
-part stays, and only the library's transfer is used.
+The library's own download deletes a partial file when its process ends, so a download of 4 GB would start over. This
+module keeps the part and uses only the library's transfer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HubError(Exception):
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file at one commit of a repository. `checksum`: SHA-256 of a large file, git's blob id (SHA-1) of others."""
+    """A file at one commit of a repository. `checksum`: SHA-256 of an LFS file, git's blob id (SHA-1) of others."""
 
     repository: str
     commit: str
@@ -63,7 +63,7 @@ class HubFile:
         return part.stat().st_size if part.exists() else 0
 
     def part(self, destination: Path) -> Path:
-        """Where the file is kept until it is complete. The name has its checksum, so that versions never mix."""
+        """The path of the incomplete file. Its name has the checksum, so that versions never mix."""
         return destination.with_name(f".{destination.name}.{self.checksum[:12]}.part")
 
     def _hash(self) -> hashlib._Hash:

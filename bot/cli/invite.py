@@ -1,4 +1,4 @@
-"""`anima invite`: prints the link that adds the bot to a server, with its permissions and what they are for."""
+"""`anima invite`: prints the link that adds the bot to a server, and the reason for each permission."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The permissions that the bot needs in a server, and what they are for."""
+"""The permissions that the bot needs in a server, each with its reason."""
 
 from collections.abc import Mapping
 
 import discord
 
-#: By discord.py's names of permissions. Commands, buttons and the answers to them need none.
+#: Keys are discord.py's names. Commands, buttons and their answers need no permissions.
 WHAT_FOR: Mapping[str, str] = {
     "view_channel": "to see where it may post, and which channels are age-restricted",
     "send_messages": "to post the image when its status message can no longer be edited but still exists",

@@ -1,4 +1,4 @@
-"""Checks everything passed to `anima generate` at once, before a model is loaded."""
+"""Checks all options of `anima generate` before a model is loaded, to report all problems together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.cli import nearest_existing
 from inference import GenerationRequest, InvalidRequest
 from inference.weights.lora_files import LORA_FOLDER, lora_name, lora_names
 
-#: Fields whose values depend on each other and are checked together; every other one is checked by itself.
+#: Fields that depend on each other and are checked together; all others are checked one by one.
 DEPENDENT_FIELDS = (
     frozenset({"image", "mask", "denoise"}),
     frozenset({"variation_seed", "variation_strength"}),
@@ -21,7 +21,7 @@ DEPENDENT_FIELDS = (
 
 
 def wrong_fields(prompt: str, fields: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the fields of a request, one sentence for each."""
+    """The problems with a request's fields, one sentence each."""
     checks: list[Callable[[], None]] = [GenerationRequest(prompt).check]
     for names in _groups(fields):
         checks.append(GenerationRequest("", **{name: fields[name] for name in fields if name in names}).check)

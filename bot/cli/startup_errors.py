@@ -50,7 +50,7 @@ SELF_EXPLANATORY = (
 
 
 def explain(error: Exception) -> str | None:
-    """None for an error that an operator cannot fix."""
+    """The sentence for an error; None if an operator cannot fix it."""
     return str(error) if isinstance(error, SELF_EXPLANATORY) else _explain_others(error)
 
 

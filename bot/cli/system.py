@@ -1,4 +1,4 @@
-"""Prepares the process: certificates, output in any code page, how many files may be open, and how it ends."""
+"""Prepares the process: certificates, output in any code page, the limit of open files, and a quick exit."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import io
 import sys
 from contextlib import suppress
 
-#: More are of no use.
+#: The bot never needs more.
 OPEN_FILES = 65_536
 
 
 def prepare_process() -> None:
-    """To be called before aiohttp is imported, which makes its TLS contexts once, at its import."""
+    """Call this before aiohttp is imported: it creates its TLS contexts then."""
     if sys.platform in ("win32", "darwin"):
         use_system_certificates()
     allow_open_files()
-    # Python collects garbage once more as it exits. With PyTorch imported that takes a third of a second, and the
-    # system frees the memory anyway.
+    # Python collects garbage at exit. With PyTorch imported that takes a third of a second, and the system frees the
+    # memory anyway.
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         escape_unencodable(stream)
 
 
 def allow_open_files() -> None:
-    """As many as the system lets this process have.
+    """Raises the limit of open files to the most that the system allows, up to OPEN_FILES.
 
-    What it gives unasked (1,024 on Linux, 256 on a Mac) is for programs that cannot handle more. Each engine takes
-    three, and each request to Discord one, of which an outage may leave hundreds unanswered.
+    The default (1,024 on Linux, 256 on a Mac) is low for the sake of programs that cannot handle more. Each engine
+    needs three, and each request to Discord one; during an outage hundreds may be unanswered.
     """
     if sys.platform == "win32":
         return
@@ -37,15 +37,15 @@ def allow_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):  # a Mac may allow fewer than it says
+        with suppress(ValueError, OSError):  # a Mac may allow fewer than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def use_system_certificates() -> None:
-    """Ask Windows or macOS whether a server is to be trusted.
+    """Let Windows or macOS decide whether to trust a server.
 
-    The Python of python.org knows no certificates on a Mac until somebody runs a script that it comes with, and on
-    Windows only those that some other program has needed before.
+    Python from python.org knows no certificates on a Mac until somebody runs a script that comes with it, and on
+    Windows only those that other programs have needed before.
     """
     import truststore
 
@@ -53,9 +53,9 @@ def use_system_certificates() -> None:
 
 
 def escape_unencodable(stream: object) -> None:
-    """Have a stream write `\\u732b` for what its encoding lacks, such as cp1252 or cp932 in files and pipes on Windows.
+    """Make a stream escape characters that its encoding lacks, as `\\u732b`: on Windows, files and pipes have cp1252.
 
-    The encoding stays, because it is what programs there expect. A stream is None in services without a console.
+    Keeps the encoding, because other programs there expect it. A stream is None in services without a console.
     """
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Tasks that run beside everything else until the bot stops."""
+"""Tasks that run in the background until the bot stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class BackgroundTasks:
-    """Keeps tasks until they end, as the event loop alone does not."""
+    """Keeps references to tasks until they end; the event loop has only weak ones."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -32,7 +32,7 @@ class BackgroundTasks:
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
-    """Cancel tasks and wait until they have ended, whatever they raise. Those that are None are passed over."""
+    """Cancel tasks and wait until they have ended, whatever they raise. Skips None."""
     running = [task for task in tasks if task is not None]
     for task in running:
         task.cancel()

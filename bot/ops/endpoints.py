@@ -12,11 +12,11 @@ DISCORD_CDN = "https://cdn.discordapp.com"
 
 
 def point_discord_at(api_url: str, gateway_url: str) -> None:
-    """Makes discord.py talk to the Discord at these addresses; no effect when they are discord.py's own.
+    """Makes discord.py use the Discord at these addresses; no effect if they are discord.py's defaults.
 
-    `api_url` ends in the API's version, as in `https://discord.com/api/v10`; elsewhere than at discord.com
-    avatars and other assets are fetched from the API's origin. Must run before a client starts. Raises
-    SettingsError for an invalid address.
+    `api_url` ends in the API's version, as in `https://discord.com/api/v10`; unless its host is discord.com, avatars
+    and other assets come from the API's origin. Must run before a client starts. Raises SettingsError for an invalid
+    address.
     """
     api = _checked(api_url, "DISCORD_API_URL", ("http", "https"))
     gateway = _checked(gateway_url, "DISCORD_GATEWAY_URL", ("ws", "wss"))

@@ -17,15 +17,15 @@ class StartupError(Exception):
 
 
 def certificate_fault(error: BaseException) -> str | None:
-    """What is wrong with a server's certificate, to go in brackets before CERTIFICATE_ADVICE; None for another error.
+    """What is wrong with a server's certificate, for brackets before CERTIFICATE_ADVICE; None for other errors.
 
-    error: aiohttp's or httpx2's; what Python's ssl module says is among its causes.
+    error: from aiohttp or httpx2; looks for the ssl module's error among its causes.
     """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        found = getattr(cause, "certificate_error", cause)  # aiohttp's own error holds it
+        found = getattr(cause, "certificate_error", cause)  # an attribute of aiohttp's error
         if isinstance(found, ssl.SSLCertVerificationError):
             why = getattr(found, "verify_message", None) or found
             return f"its certificate is not trusted: {why}"
@@ -34,9 +34,9 @@ def certificate_fault(error: BaseException) -> str | None:
 
 
 def port_fault(error: OSError) -> str:
-    """Why a port cannot be listened on, as the end of a sentence that starts with its number."""
+    """Why the bot cannot listen on a port, as the end of a sentence that starts with its number."""
     if error.errno == errno.EADDRINUSE:
         return "is in use by another program"
-    if error.errno == errno.EACCES:  # WinError 10013: Hyper-V and WSL2 reserve many; on Linux those below 1024 are
+    if error.errno == errno.EACCES:  # WinError 10013: Hyper-V and WSL2 reserve many; Linux reserves those below 1024
         return "is reserved by the system"
     return f"cannot be used ({error.strerror})"

@@ -1,6 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics` over HTTP, for Docker, Prometheus and the operator.
 
-They are read-only, and show neither users nor prompts.
+They are read-only and never show users or prompts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from storage.jobs import QueueSummary
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that the database has to answer.
+#: Seconds that the database gets to answer.
 DATABASE_TIMEOUT = 2.0
 #: Seconds between two measurements of how late the event loop is.
 LATENESS_INTERVAL = 0.5
@@ -41,13 +41,13 @@ NOT_CLAIMED = "Another bot may be using this database. This one waits."
 NO_DATABASE = "The database is not responding. {why}"
 
 
-#: An engine's states. A resting one could not be loaded, or died, and is restarted after a pause.
+#: An engine's states. A `resting` one could not load or has died, and is restarted after a pause.
 EngineState = Literal["idle", "drawing", "loading", "resting"]
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """`loaded`: whether it has its model. `restarts`: how often its process was restarted."""
+    """`loaded`: whether its model is loaded. `restarts`: how often its process was restarted."""
 
     name: str
     state: EngineState
@@ -58,7 +58,7 @@ class EngineStatus:
 class EnginesHealth(Protocol):
     @property
     def loaded(self) -> bool:
-        """Whether any engine has its model."""
+        """Whether any engine has loaded its model."""
         ...
 
     def engines(self) -> Sequence[EngineStatus]: ...
@@ -68,7 +68,7 @@ class EnginesHealth(Protocol):
 async def serving(
     client: ShardedClient, engines: EnginesHealth, database: Database, metrics: Metrics, host: str, port: int
 ) -> AsyncIterator[str]:
-    """Serve at `host` and `port` (0 takes a free one) and give the address. Raises StartupError."""
+    """Serve at `host` and `port` (0: any free one); yields the address. Raises StartupError."""
     health = _Health(client, engines, database, metrics)
     metrics.registry.register(health)
     application = web.Application()
@@ -103,12 +103,12 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 
 
 async def _healthz(request: web.Request) -> web.Response:
-    """An answer means that the event loop is running."""
+    """Any answer proves that the event loop is running."""
     return web.Response(text="ok\n")
 
 
 class _Health(Collector):
-    """The bot's current state; `Metrics` counts what has happened."""
+    """The bot's current state; `Metrics` counts events."""
 
     def __init__(self, client: ShardedClient, engines: EnginesHealth, database: Database, metrics: Metrics) -> None:
         self._client = client

@@ -1,8 +1,7 @@
-"""Logging: text on a terminal, JSON elsewhere, each line with the job and the engine that it is about.
+"""Logging: text on a terminal, JSON elsewhere, each line with its job and engine.
 
-Tokens are removed from every line, also from those of other libraries, and so are values that pydantic shows in its
-errors: what cannot be read may be a prompt. A thread writes the lines: a console that takes none, as Windows' while
-something is selected in it, stops nothing else.
+Removes tokens from every line, also from those of other libraries, and the values in pydantic's errors, which may be
+prompts. A thread writes the lines: a console may block, as Windows' does while something is selected in it.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ Format = Literal["auto", "text", "json"]
 _jobs: ContextVar[tuple[int, ...]] = ContextVar("jobs", default=())
 _engine: ContextVar[str | None] = ContextVar("engine", default=None)
 
-#: Seconds that a process waits at its end for lines that could not be written yet.
+#: Seconds that an exiting process waits for unwritten lines.
 FLUSH_TIMEOUT = 3.0
 
 SECRETS = re.compile(
     r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}"  # a bot's token
-    r"|(?<=/webhooks/)\d+/[^/\s?]+|(?<=/interactions/)\d+/[^/\s?]+"  # an interaction's, with its id
+    r"|(?<=/webhooks/)\d+/[^/\s?]+|(?<=/interactions/)\d+/[^/\s?]+"  # a webhook's or an interaction's, with its id
     r"|(?<=://)[^/\s@]+(?=@)"  # the user and password of a database
-    r"|(?<=input_value=).*(?=, input_type=)"  # what is wrong, in an error of pydantic's
+    r"|(?<=input_value=).*(?=, input_type=)"  # the invalid value in pydantic's errors
 )
 
 
 def set_up(style: Format, level: int = logging.WARNING) -> None:
-    """Log to stderr: everything from WARNING on, and the bot's own from `level` on."""
+    """Log to stderr: everything from WARNING up, and the bot's own lines from `level` up."""
     if style == "auto":
         style = "text" if sys.stderr is not None and sys.stderr.isatty() else "json"
     handler = _BackgroundHandler(sys.stderr)
@@ -55,9 +54,9 @@ def set_up(style: Format, level: int = logging.WARNING) -> None:
 
 
 def setting_up(style: Format, load: Callable[[], T], engine: str | None = None) -> T:
-    """Call `load` in another process that is to log like this one, as the engine of that name."""
+    """In a child process: set up logging like its parent's, as the engine of that name, then call `load`."""
     set_up(style)
-    # Where a process is copied (`inference.startup.preparation`), nothing else runs at its end.
+    # In a forked process (`inference.startup.preparation`), only multiprocessing's finalizers run at exit.
     Finalize(None, logging.shutdown, exitpriority=0)
     _engine.set(engine)
     return load()
@@ -98,12 +97,12 @@ def with_job_log_context(
 
 
 class _BackgroundHandler(logging.Handler):
-    """Writes each line in a thread of its own, in the order in which they were logged."""
+    """Writes all lines in one thread, in the order in which they were logged."""
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()
         self._stream = stream
-        #: Lines; an event, which is set as soon as all before it is written; None, the end.
+        #: Lines; events, which are set once everything before them is written; None at the end.
         self._waiting: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         self._is_open = True
         threading.Thread(target=self._write, name="log", daemon=True).start()
@@ -115,7 +114,7 @@ class _BackgroundHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until all is written, at most FLUSH_TIMEOUT; `logging` calls this as the process ends."""
+        """Wait until everything is written, at most FLUSH_TIMEOUT; `logging` calls this at exit."""
         written = threading.Event()
         self._waiting.put(written)
         if self._is_open:
@@ -162,8 +161,8 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message; job, or jobs where there are several; engine, where there are
-    several; error, a traceback. In ASCII, so that a pipe of any code page holds it unchanged.
+    """One object per line: time, level, logger, message; job, or jobs if there are several; engine, if there are
+    several; error, a traceback. In ASCII, so that it passes unchanged through a pipe of any code page.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -59,7 +59,7 @@ class Metrics:
 
     def drawn(self, engine: str, images: Sequence[EncodedImage]) -> None:
         self._pictures.inc(len(images))
-        for timings in dict.fromkeys(image.timings for image in images):  # those of one batch have the same
+        for timings in dict.fromkeys(image.timings for image in images):  # images of one batch share them
             self._stages.labels("conditioning", engine).observe(timings.conditioning)
             self._stages.labels("sampling", engine).observe(timings.sampling)
             self._stages.labels("decoding", engine).observe(timings.decoding)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds. Each pause is twice as long as the one before.
+#: In seconds. Each pause is twice as long as the one before.
 MIN_PAUSE = 1.0
 MAX_PAUSE = 300.0
 #: For a ban, Discord's answer may ask for a longer pause; a ban lasts about an hour.
@@ -58,7 +58,7 @@ async def retry_until_reached(
 
 
 def explain_outage(error: BaseException) -> str | None:
-    """What is wrong, without a full stop. None for an error that does not pass by itself."""
+    """What is wrong, without a full stop. None for an error that waiting does not fix."""
     match error:
         case discord.HTTPException(status=429) | aiohttp.WSServerHandshakeError(status=429):
             return BANNED  # discord.py itself waits for Discord's own limits
@@ -74,7 +74,7 @@ def explain_outage(error: BaseException) -> str | None:
 
 
 def _on_one_line(error: BaseException) -> str:
-    """The answer may be a whole HTML page."""
+    """The first line of an error, shortened: it may be a whole HTML page."""
     first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return first[:200]
 

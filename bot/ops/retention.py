@@ -24,7 +24,7 @@ class Retention:
         self.images_kept = _days(settings.pictures_kept_days)
 
     async def run(self) -> None:
-        """Delete what is old now and once an hour, until cancelled. After an error the next round tries again."""
+        """Delete old data now and once an hour, until cancelled. After an error, the next round tries again."""
         while True:
             try:
                 await self._forget()

@@ -29,7 +29,7 @@ def _readable(text: str) -> str:
 
 
 def _split_ids(value: object) -> object:
-    """Ids between commas or spaces."""
+    """Splits ids at commas and spaces."""
     if not isinstance(value, str):
         return value
     ids = value.replace(",", " ").split()
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
-        """From the environment and `.env`; raises SettingsError."""
+        """Reads the environment and `.env`. Raises SettingsError."""
         if env_file := overrides.get("_env_file", cls.model_config["env_file"]):
             _check(Path(str(env_file)))
         try:
@@ -171,17 +171,17 @@ class Settings(BaseSettings):
 
     @property
     def cluster_token_file(self) -> Path:
-        """Where the cluster's token is."""
+        """The path of the cluster's token."""
         return self.anima_cluster_token or default_token_file()
 
     @property
     def first_device(self) -> str:
-        """The device of one engine that draws alone."""
+        """The device for a single engine."""
         return "auto" if self.devices[0] == "all" else self.devices[0]
 
     @property
     def engine(self) -> EngineSettings:
-        """What every engine of this machine is loaded from."""
+        """The settings that every engine on this machine is loaded with."""
         return EngineSettings(
             str(self.models),
             self.anima_dtype,
@@ -218,7 +218,7 @@ def _listed_devices(value: str) -> tuple[str, ...]:
 
 
 def _refuse_escapes(path: str) -> None:
-    """Raises ValueError for what became of `"C:\\new"`: in double quotes `.env` has line breaks as \\n, tabs as \\t."""
+    """Raises ValueError for the result of `"C:\\new"`: in double quotes, `.env` reads \\n as a line break."""
     if re.search(r"[\a\b\f\n\r\t\v]", path):
         raise ValueError(
             f"{path!r} has control characters, because in double quotes a backslash starts an escape such as \\n; "
@@ -227,7 +227,7 @@ def _refuse_escapes(path: str) -> None:
 
 
 def _check(env_file: Path) -> None:
-    """Raises SettingsError for a file that exists and cannot be read as lines of NAME=value."""
+    """Raises SettingsError if the file exists but is not readable lines of NAME=value."""
     if env_file.is_dir():  # Docker creates one if the file to mount is missing
         raise SettingsError(
             f"{env_file} is a folder, but must be a file. Remove it, and copy .env.example to {env_file}."

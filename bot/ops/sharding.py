@@ -1,11 +1,11 @@
-"""A client on as many connections (shards) as Discord wants, in one process, and for many servers without a cache.
+"""A client with all connections (shards) that Discord wants, in one process; with many servers, it has no cache.
 
-discord.py starts its shards one after the other, five seconds apart, and also revives them one after the other. Here
-they start and revive at the same time, as far as Discord's `max_concurrency` allows. That, and doing without the cache,
-needs a few of discord.py's internals; all of them are used in this module, which its tests hold against discord.py.
+discord.py starts its shards one after the other, five seconds apart, and also reconnects them one after the other. This
+client starts and reconnects them at the same time, as far as Discord's `max_concurrency` allows. That, and running
+without the cache, needs a few of discord.py's internals; only this module uses them, and its tests check them.
 
 Source: "Gateway" in Discord's API reference, section "Sharding": of the shards with the same `shard_id %
-max_concurrency`, one may identify in five seconds.
+max_concurrency`, one may identify every five seconds.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from bot.ops.outages import Outage, retry_until_reached
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two IDENTIFYs of shards that may not identify at once: Discord's five, and a little for the way.
+#: Seconds between the IDENTIFYs of two shards in one bucket: Discord's five, and a little for network delays.
 IDENTIFY_INTERVAL = 5.2
-#: Seconds that Discord has to accept one connection.
+#: Seconds that Discord gets to accept one connection.
 CONNECT_TIMEOUT = 60.0
 
 
@@ -46,7 +46,7 @@ class IdentifyQueue:
 
     @asynccontextmanager
     async def turn(self, shard_id: int) -> AsyncIterator[None]:
-        """Waits until the shard may identify; while it connects, no other one of its bucket does."""
+        """Waits until the shard may identify; while it connects, no other shard of its bucket does."""
         bucket = self._bucket(shard_id)
         async with self._locks[bucket]:
             if bucket in self._identified:
@@ -54,7 +54,7 @@ class IdentifyQueue:
             yield
 
     def identifies(self, shard_id: int) -> None:
-        """The shard sends its IDENTIFY now."""
+        """Records that the shard sends its IDENTIFY now."""
         self._identified[self._bucket(shard_id)] = time.monotonic()
 
     def _bucket(self, shard_id: int) -> int:
@@ -62,9 +62,9 @@ class IdentifyQueue:
 
 
 class ShardedClient(discord.AutoShardedClient):
-    """`caches_servers` is known from `setup_hook` on: whether discord.py keeps servers, channels and roles in memory.
+    """`caches_servers`, valid after `setup_hook`: whether discord.py keeps servers, channels and roles in memory.
 
-    Without the cache the bot asks for no intents, so Discord says nothing of servers; `bot.jobs.servers` asks it.
+    Without the cache the bot requests no intents, so Discord sends no events of servers; `bot.jobs.servers` asks it.
     """
 
     def __init__(self, *, intents: discord.Intents, max_cached_servers: int, **options: Any) -> None:
@@ -81,7 +81,7 @@ class ShardedClient(discord.AutoShardedClient):
         self._connection.parsers["READY"] = self._receive_ready
 
     async def setup_hook(self) -> None:
-        """The login has asked for the application, which says in how many servers the bot is: no request more."""
+        """Decides about the cache. The login has fetched the application, which has the approximate server count."""
         servers = self.application.approximate_guild_count if self.application is not None else 0
         self.caches_servers = self._max_cached_servers > 0 and servers <= self._max_cached_servers
         if not self.caches_servers:
@@ -91,7 +91,7 @@ class ShardedClient(discord.AutoShardedClient):
     # How shards connect
 
     async def launch_shards(self) -> None:
-        """Begins to connect all shards, and returns: those that are connected work while others still wait."""
+        """Starts connecting all shards and returns: connected ones work while others still wait."""
         limits = await retry_until_reached(self.fetch_session_start_limits)
         self._turns = IdentifyQueue(limits.max_concurrency)
         self._to_connect.clear()
@@ -104,11 +104,11 @@ class ShardedClient(discord.AutoShardedClient):
             self._begin(partial(self._connect_shard, shard_id, pause))
 
     async def launch_shard(self, gateway: URL, shard_id: int, *, initial: bool = False) -> None:
-        """discord.py calls this for one shard after the other. DISCORD_GATEWAY_URL says where the gateway is."""
+        """discord.py calls this for one shard after the other. Ignores `gateway`: DISCORD_GATEWAY_URL sets it."""
         self._to_connect.append(shard_id)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """Every IDENTIFY has waited for its turn already."""
+        """Does not wait, unlike discord.py's: every IDENTIFY has already waited for its turn."""
         self._turns.identifies(shard_id or 0)
 
     async def _connect_shard(self, shard_id: int, pause: float) -> None:
@@ -163,7 +163,7 @@ class ShardedClient(discord.AutoShardedClient):
 
     @property
     def _queue(self) -> asyncio.PriorityQueue[EventItem]:
-        """What happens to shards, for the loop in `connect`."""
+        """Events of shards, for the loop in `connect`."""
         queue: asyncio.PriorityQueue[EventItem] = self._AutoShardedClient__queue  # type: ignore[attr-defined]
         return queue
 
@@ -172,10 +172,10 @@ class ShardedClient(discord.AutoShardedClient):
         shards: dict[int, Shard] = self._AutoShardedClient__shards  # type: ignore[attr-defined]
         return shards
 
-    # Which servers there are
+    # Servers
 
     def server_ids(self, shard_id: int) -> set[int]:
-        """The servers of a shard; without the cache as they were when it connected."""
+        """The servers of a shard; without the cache, those when it connected."""
         if self.caches_servers:
             return {guild.id for guild in self.guilds if guild.shard_id == shard_id}
         return set(self._listed.get(shard_id, ()))
@@ -184,7 +184,7 @@ class ShardedClient(discord.AutoShardedClient):
         return (guild_id >> 22) % (self.shard_count or 1)
 
     def _receive_ready(self, data: Any) -> None:
-        """discord.py keeps servers that the bot was removed from while the shard was not connected."""
+        """Removes servers that the bot has left while the shard was not connected; discord.py would keep them."""
         shard_id = data["shard"][0]
         listed = array("Q", (int(guild["id"]) for guild in data["guilds"]))
         if self.caches_servers:
@@ -199,7 +199,7 @@ class ShardedClient(discord.AutoShardedClient):
 
 
 class _Shard(Shard):
-    """discord.py's loop awaits both methods, and so would let all shards wait for one."""
+    """Returns from both methods at once: discord.py's loop awaits them, so all shards would wait for one."""
 
     _client: ShardedClient
 

@@ -1,7 +1,7 @@
 """Graceful shutdown: nothing new is started, and running work is finished or queued again.
 
-The first SIGTERM or SIGINT starts it and its grace period; a second one ends the grace period. On Windows these are
-Ctrl-C, Ctrl-Break and the closing of the console, after which Windows ends the process in 5 seconds.
+The first SIGTERM or SIGINT starts it and its grace period; a second one ends the grace period. On Windows, Ctrl-C,
+Ctrl-Break and closing the console do that; after the latter, Windows ends the process in 5 seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DuplicateInteraction(Exception):
     """Discord sent an interaction twice, as it may after a lost connection."""
 
 
-#: Interactions whose repetition is recognized.
+#: Number of recent interactions that are remembered to recognize duplicates.
 CACHED_INTERACTIONS = 1000
 
 
@@ -34,10 +34,10 @@ class InteractionTracker:
     def __init__(self) -> None:
         self.closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._seen: dict[int, None] = {}  # a set that keeps its order
+        self._seen: dict[int, None] = {}  # an ordered set
 
     def begin(self, interaction_id: int) -> None:
-        """The current task answers an interaction. Raises DuplicateInteraction, and after `close` ShuttingDown."""
+        """Registers the current task as answering an interaction. Raises DuplicateInteraction or ShuttingDown."""
         if interaction_id in self._seen:
             raise DuplicateInteraction
         if self.closed:
@@ -100,14 +100,14 @@ class Shutdown:
 
 
 def _signals() -> list[signal.Signals]:
-    """Windows has SIGBREAK too, for Ctrl-Break and for a console that is closed."""
+    """On Windows also SIGBREAK, for Ctrl-Break and for a closed console."""
     names = ("SIGTERM", "SIGINT", "SIGBREAK")
     return [signal.Signals(getattr(signal, name)) for name in names if hasattr(signal, name)]
 
 
 @contextmanager
 def _handled(number: signal.Signals, request: Callable[[], None], loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Have the loop call `request` for each such signal; on Windows, whose loops cannot, by a handler of Python's."""
+    """Make the loop call `request` for the signal; on Windows, whose loops cannot, with a handler of `signal`."""
     try:
         loop.add_signal_handler(number, request)
     except NotImplementedError:
