@@ -1,4 +1,4 @@
-"""Prompts, without Discord or tensors: wildcards, prompt rules, hints, tag completion.
+"""Works on prompts, without Discord or PyTorch: wildcards, prompt rules, hints, tag completion.
 
 prompt = expand("{red|blue} hair, smile", seed)
 final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)

@@ -1,6 +1,7 @@
-"""Turns a tagger's guesses into a prompt: the tags it is sure of, spelled and ordered as Anima wants.
+"""Turns a tagger's guesses into a prompt: its likely tags, spelled and ordered as Anima expects.
 
-Thresholds are those that the WD14 family is used with: a wrong name does more harm than a wrong colour.
+The thresholds are the usual ones for the WD14 family; names need more, because a wrong name does more harm than a wrong
+colour.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bot.prompting.tags import Category, Tag
 from bot.prompting.wildcards import escape_wildcards
 from inference.tagging.tag_list import TagGuess, TagKind
 
-#: Characters of a described prompt, so that it fits into a message and a form.
+#: Maximum characters of a described prompt, so that it fits into a message and a form.
 MAX_LENGTH = 2000
 
 #: Danbooru's ratings in Anima's words.
@@ -31,14 +32,14 @@ NAMES = (TagKind.CHARACTER, TagKind.COPYRIGHT, TagKind.ARTIST)
 
 @dataclass(frozen=True)
 class TagThresholds:
-    """Probabilities, 0 to 1, that a tag needs. `names`: the one for characters, series and artists."""
+    """Minimum probabilities of tags, 0 to 1. `names`: for characters, series and artists; `general`: for all others."""
 
     general: float = 0.35
     names: float = 0.85
 
 
 def likely_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_safety: bool) -> list[Tag]:
-    """The tags that are believed, the surest first. `with_safety`: also the tag for how safe the image is."""
+    """The tags above their thresholds, the most likely first. `with_safety`: in front, the image's safety tag."""
     ratings = [guess for guess in guesses if guess.kind is TagKind.RATING]
     safest = [max(ratings, key=lambda guess: guess.probability)] if ratings and with_safety else []
     believed = [
@@ -56,13 +57,13 @@ def likely_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_
 
 
 def _anima_rating(rating: str) -> str:
-    """Some lists write `rating:safe`."""
+    """Converts a rating to Anima's; some lists write it as `rating:safe`."""
     name = tag_name(rating).removeprefix("rating:")
     return SAFETY.get(name, name)
 
 
 def described_prompt(tags: Iterable[Tag]) -> str:
-    """The tags, the surest first, as a prompt in Anima's order; the least sure are left out if it is too long."""
+    """A prompt in Anima's order. `tags`: the most likely first; the last ones are omitted if it gets too long."""
     written: list[tuple[int, str]] = []
     length = 0
     for tag in tags:
@@ -75,5 +76,5 @@ def described_prompt(tags: Iterable[Tag]) -> str:
 
 
 def in_described_prompt(tag: Tag) -> str:
-    """A tag as a prompt has to spell it: brackets and braces escaped, `@` before artists."""
+    """A tag as spelled in prompts: brackets and braces escaped, `@` before artists."""
     return escape_wildcards(tag.in_prompt)

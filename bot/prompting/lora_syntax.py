@@ -1,4 +1,4 @@
-"""LoRAs in a prompt, as A1111 and its relatives write them: `<lora:name:0.8>`."""
+"""LoRAs in a prompt, in the syntax of A1111 and its forks: `<lora:name:0.8>`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def take_loras(prompt: str) -> tuple[str, tuple[str, ...]]:
 
 
 def write_lora(name: str, strength: float) -> str | None:
-    """A LoRA as `take_loras` finds it; None for a name that would end the tag."""
+    """A LoRA in the syntax of `take_loras`; None if its name contains a character that breaks it."""
     if re.search("[<>＜＞]", name):  # noqa: RUF001
         return None
     return f"<lora:{name}:{strength_text(strength)}>"

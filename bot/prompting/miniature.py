@@ -1,6 +1,6 @@
-"""What the bundled miniature model can be asked for. It was trained on drawings of heads and knows nothing else."""
+"""Prompts for the bundled miniature model. It was trained on drawings of heads and knows nothing else."""
 
-#: Prompts that show what it can draw, each with another of its artists.
+#: Prompts that show what it can draw, each with a different artist.
 EXAMPLES = (
     "@micah, red hair, blue background",
     "@adventurer, long hair, pink hair, smile, green background",

@@ -1,7 +1,7 @@
 """The server's prompt rules: what is added to a user's prompt, and where.
 
 Anima reads tags in the order quality, meta, year, safety; 1girl, 1boy …; character; series; artist; everything else.
-What a person wrote is never reordered, because it may be sentences. What the rules add goes where it belongs.
+The user's text is never reordered, because it may be sentences. The rules add text at its place in that order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bot.prompting.syntax import (
 from bot.prompting.tags import Category
 from inference.weights.modelspec import ANIMA
 
-#: The base model's; what other variants recommend is in their `NativeSettings`.
+#: The base model's; other variants' are in their `NativeSettings`.
 RECOMMENDED_PREFIX = ANIMA.prefix
 RECOMMENDED_NEGATIVE = ANIMA.negative
 
@@ -32,10 +32,10 @@ _YEAR = re.compile(r"year \d{4}|newest|recent|mid|early|old")
 _SAFETY = re.compile(r"(?:rating[: ] ?)?(?:safe|general|sensitive|questionable|nsfw|explicit)")
 _META = re.compile(r"highres|absurdres|incredibly absurdres|official art")
 _COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|others)|no humans")
-#: Of each of these kinds a user's own tags replace the prefix's, even if they differ.
+#: For each of these kinds, a user's own tags replace the prefix's, even if they differ.
 _GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
 
-#: The start of captions in the training data other than anime: the data set's name, and maybe the image's title.
+#: The start of captions in the non-anime training data: the data set's name, and maybe the image's title.
 _DATASET = re.compile(r"\A[\s,]*((?:ye-pop|deviantart)[^\S\n]*\n(?:[^\n]+\n)?)", re.IGNORECASE)
 
 _SAFE = re.compile(r"(?:rating[: ] ?)?(?:safe|general)")
@@ -45,7 +45,7 @@ CategoryOf = Callable[[str], Category | None]
 
 @dataclass(frozen=True)
 class FinalPrompts:
-    """What the engine gets."""
+    """The prompts that the engine gets."""
 
     positive: str
     negative: str
@@ -63,16 +63,16 @@ def final_prompts(
 ) -> FinalPrompts:
     """Adds the prefixes and the artists, and forces the safety tag of a channel that is not age-restricted.
 
-    prompt, negative: as a person wrote them, after wildcards were expanded.
-    artist: one or more names with commas between, with or without `@`.
-    prefix, negative_prefix: the server's or the person's; empty where they are switched off.
-    age_restricted: whether the channel is. Where it is not, `safe` stands in the prompt at full weight, `nsfw` and
-        `explicit` stand in the negative, and other safety tags are turned round, whatever the prefixes say.
-    category_of: says which tags are characters, series and meta; `TagIndex.category_of`.
+    prompt, negative: the user's text, after wildcards are expanded.
+    artist: one or more names separated by commas, with or without `@`.
+    prefix, negative_prefix: the server's or the user's; empty if they are switched off.
+    age_restricted: whether the channel is. If not, the prompt gets `safe` at full weight and the negative gets `nsfw`
+        and `explicit`; other safety tags are replaced by these, whatever the prefixes say.
+    category_of: the category of a tag, to find characters, series and meta; `TagIndex.category_of`.
 
-    A tag is not added where it stands already, and one of the prefix gives way to any quality, score, year or safety
-    tag of the prompt. The negative never gets a tag that the prompt asks for. Applied to its own result, nothing
-    changes. A dataset tag (`ye-pop`, `deviantart`) in a line of its own stays first, with the line of a title after it.
+    A tag that is already there is not added again, and the prefix's quality, score, year or safety tags are omitted if
+    the prompt has any of that kind. No tag of the prompt is added to the negative. The function is idempotent. A
+    dataset tag (`ye-pop`, `deviantart`) in a line of its own remains first, with a title in the line after it.
     """
     prompt, dataset = _without_dataset(prompt)
     prompt = _with_artists(prompt.strip(BLANKS_AND_COMMAS), artist, category_of)
@@ -92,15 +92,15 @@ def final_prompts(
 
 
 def _without_dataset(prompt: str) -> tuple[str, str]:
-    """The prompt after the lines that must stay first, and these lines."""
+    """The prompt without the dataset lines, which must remain first; and these lines."""
     lines = _DATASET.match(prompt)
     return (prompt, "") if lines is None else (prompt[lines.end() :], lines[1].lstrip(" ,"))
 
 
 def without_prefix(final: str, typed: str) -> str:
-    """A final prompt without the prefix that was added to it.
+    """Removes the added prefix from a final prompt.
 
-    typed: the prompt it was made from, with wildcards expanded. Artists and what follows are kept.
+    typed: the prompt it was made from, with wildcards expanded. Artists and everything after them are kept.
     """
     given = _names(typed)
     for start, end in outer_pieces(final):
@@ -111,7 +111,7 @@ def without_prefix(final: str, typed: str) -> str:
 
 
 def artist_tags(artist: str) -> list[str]:
-    """The names as Anima wants them: `@` in front, lower case, spaces, brackets escaped.
+    """The names as Anima expects them: `@` in front, lower case, spaces, brackets escaped.
 
     >>> artist_tags("nnn_yryr, @Ask (Askzy)")
     ['@nnn yryr', '@ask \\\\(askzy\\\\)']
@@ -134,7 +134,7 @@ def _with_artists(prompt: str, artist: str, category_of: CategoryOf) -> str:
 
 
 def _place_of_artists(prompt: str, category_of: CategoryOf) -> int:
-    """After the last character or series there is, else after the tags in front that come before an artist."""
+    """After the last character or series, else after the leading tags that come before artists in Anima's order."""
     spans = tag_spans(prompt)
     last = None
     leading = True
@@ -147,9 +147,9 @@ def _place_of_artists(prompt: str, category_of: CategoryOf) -> int:
 
 
 def place_in_order(name: str, category: Category | None) -> int:
-    """A tag's place in Anima's order; lower is further in front.
+    """A tag's place in Anima's order; lower ones come first.
 
-    0: quality, meta, year and safety; 1: how many people; 2: characters; 3: series; 4: artists; 5: everything else.
+    0: quality, meta, year and safety; 1: number of people; 2: characters; 3: series; 4: artists; 5: everything else.
     """
     if category is Category.META or any(kind.fullmatch(name) for kind in (*_GIVEN_ONCE, _META)):
         return 0
@@ -180,7 +180,7 @@ def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Patter
 
 
 def _missing(tags: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Tags that the prompt lacks at full weight. `(safe:0.1)` does not count."""
+    """The tags that the prompt does not have at full weight. `(safe:0.1)` does not count."""
     text = _joined(*texts)
     alone = {text[start:end].strip() for start, end in outer_pieces(text)}
     return [tag for tag in tags if tag not in alone]

@@ -1,4 +1,4 @@
-"""Finds the tags in a prompt: between commas, without brackets and weights."""
+"""Finds the tags in a prompt: the text between commas, without brackets and weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 COMMAS = ",\n、，"  # noqa: RUF001  the last two are what Japanese keyboards give
 BLANKS_AND_COMMAS = string.whitespace + "\u3000" + COMMAS
-#: Characters of the scripts that put no spaces between words, for a character class.
+#: The scripts without spaces between words, for a character class.
 UNSPACED_SCRIPTS = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 
 _MAX_WEIGHT_LENGTH = 16  # ":1.25" and blanks around it
@@ -23,7 +23,7 @@ _KEEPS_UNDERSCORES = re.compile(r"score_\d+\Z|(?!.*[^\W_]{2})")  # score_7; and 
 
 @dataclass(frozen=True, slots=True)
 class TagSpan:
-    """`prompt[start:end]` is a tag as it is written; `name` is the one it means, see `tag_name`."""
+    """`prompt[start:end]` is a tag as written; `name` is its normalized form, see `tag_name`."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class TagSpan:
 
 
 def tag_spans(prompt: str) -> list[TagSpan]:
-    """Every tag of the prompt, in order. Whatever is between two commas is a tag, be it a word or two sentences."""
+    """Every tag of the prompt, in order. Any text between two commas is a tag, even two sentences."""
     spans = []
     for start, end in comma_pieces(prompt):
         start, end = _without_weight(prompt, start, end)
@@ -55,7 +55,7 @@ def keeps_underscores(word: str) -> bool:
 
 
 def escape_brackets(name: str) -> str:
-    """The name as a prompt has to spell it, because bare brackets are weights."""
+    """The name as spelled in prompts, where bare brackets are weights."""
     return name.replace("(", r"\(").replace(")", r"\)")
 
 
@@ -89,7 +89,7 @@ def _between(prompt: str, commas: Iterator[int]) -> Iterator[tuple[int, int]]:
 
 
 def _without_weight(prompt: str, start: int, end: int) -> tuple[int, int]:
-    """Removes what encloses a tag: brackets that open before it and close after it, and their weights."""
+    """Removes the brackets that enclose a tag, and their weights."""
     openings = _OPENINGS.match(prompt, start, end)
     start = openings.end() if openings else start
     surplus = sum(1 if bracket[0] == ")" else -1 for bracket in _BRACKET.finditer(prompt, start, end))

@@ -1,6 +1,6 @@
-"""The tag list: read from a CSV file, and completed while a user types.
+"""The tag list: read from a CSV file, and used to complete tags while a user types.
 
-The file has one tag a line, as a1111-sd-webui-tagcomplete and many others have it: name, category, count, aliases.
+The file has one tag per line, in the format of a1111-sd-webui-tagcomplete: name, category, count, aliases.
 
     long_hair,0,4350743,"/lh,longhair"
 
@@ -27,7 +27,7 @@ from bot.prompting.syntax import COMMAS, escape_brackets, tag_name, tag_spans
 #: A small list that comes with the bot.
 OWN_TAGS = Path(__file__).parent.parent / "tags.csv"
 
-#: Characters of one of Discord's autocomplete choices.
+#: Maximum characters of one of Discord's autocomplete choices.
 MAX_CHOICE_LENGTH = 100
 
 MAX_BYTES = 64 * 2**20
@@ -38,13 +38,13 @@ MAX_ALIASES = 100
 MAX_PROBLEMS = 10
 
 _BEFORE_TAG = COMMAS + "{|"
-#: What precedes names, aliases and words in the searched text.
+#: Precede names and aliases in the searched text; words follow a space.
 _NAME, _ALIAS = "\n", "\0"
 
 _BEGINNING = re.compile(f"[{_NAME}{_ALIAS} ]")
-#: Characters by which beginnings are sorted.
+#: Beginnings are sorted by this many characters.
 INDEX_LENGTH = 24
-#: Beginnings more frequent than this are found quickly by a search.
+#: Beginnings more frequent than this are found faster by searching the text.
 MAX_SCANNED = 300
 
 _PLAIN_LINE = re.compile(
@@ -76,15 +76,15 @@ class Tag(NamedTuple):
 
     @property
     def in_prompt(self) -> str:
-        """As a prompt has to spell it."""
+        """The tag as spelled in prompts."""
         return ("@" if self.category is Category.ARTIST else "") + escape_brackets(self.name)
 
 
 @dataclass(frozen=True)
 class Completion:
-    """`prompt` is all that was typed, with the tag in place of the last words: name and value of a choice alike.
+    """`prompt` is the whole typed text with the last words replaced by the tag: both name and value of a choice.
 
-    Both are alike because Discord shows a choice's name as the text that a person types on in.
+    They are equal because Discord puts a choice's name into the field, where the user continues to type.
     """
 
     prompt: str
@@ -92,20 +92,20 @@ class Completion:
 
 
 class TagFileError(Exception):
-    """A file of tags cannot be used; the message is a sentence that names the file, and the line where it is one."""
+    """A tag file cannot be used; the message is a sentence that names the file, and the line if there is one."""
 
 
 class TagIndex:
-    """Answers in less than a millisecond with 150,000 tags and never raises."""
+    """Finds and completes tags, in less than a millisecond with 150,000 tags. Only `load` raises errors."""
 
     def __init__(self, tags: Iterable[Tag], problems: Iterable[str] = ()) -> None:
-        """Of tags with one name the most frequent counts. `problems` are sentences about lines that were left out."""
+        """Of tags with the same name, keeps the most frequent. `problems`: sentences about lines that were left out."""
         ranked = sorted(tags, key=lambda tag: -tag.posts)
         self._by_name: dict[str, Tag] = {tag.name: tag for tag in reversed(ranked)}
         self._all = _Ranking([tag for tag in ranked if self._by_name[tag.name] is tag])
         self._artists = _Ranking([tag for tag in self._all.tags if tag.category is Category.ARTIST])
         self._all_but_artists = [tag for tag in self._all.tags if tag.category is not Category.ARTIST]
-        #: Non-ASCII: names in other languages.
+        #: Only non-ASCII aliases, which are names in other languages.
         self._by_alias: dict[str, Tag] = {
             alias: tag for tag in reversed(self._all.tags) for alias in tag.aliases if not alias.isascii()
         }
@@ -115,7 +115,7 @@ class TagIndex:
     def load(cls, path: Path = OWN_TAGS) -> TagIndex:
         """Reads a file of at most 64 MiB and 500,000 tags. Broken lines are left out and reported in `problems`.
 
-        Raises TagFileError where no tag can be read: no file, too large, not UTF-8, or no line that is a tag.
+        Raises TagFileError if no tag can be read: no file, too large, not UTF-8, or no valid line.
         """
         problems = _Problems(path)
         tags = list(islice(_tags(path, problems), MAX_TAGS))
@@ -128,7 +128,7 @@ class TagIndex:
         return len(self._by_name)
 
     def find(self, name: str) -> Tag | None:
-        """The tag with this name, however it is spelled."""
+        """The tag with this name, in any spelling that `tag_name` normalizes."""
         return self._by_name.get(tag_name(name))
 
     def find_alias(self, text: str) -> Tag | None:
@@ -140,20 +140,20 @@ class TagIndex:
         return tag.category if tag else None
 
     def complete(self, text: str, limit: int = 25, *, besides: str = "") -> list[Completion]:
-        """What the end of `text` can be completed to: tags that it does not have yet, nor a prompt `besides` it.
+        """Completions for the end of `text`: tags that are neither in it nor in `besides`, another prompt.
 
-        The tag of just this name comes first, then those whose name or alias begins so, then those with a later word
-        that does, each the most frequent first. After a comma come the most frequent tags; after `@`, artists.
+        The tag with exactly this name is first, then those whose name or alias starts with it, then those with a later
+        word that does; the most frequent first. After a comma: the most frequent tags; after `@`: artists.
 
-        What would make the prompt longer than a choice may be is left out, for a choice replaces all that was typed:
-        cut short, it would take away a person's words. With more than 100 characters typed there are no completions.
+        Omits completions that are too long for a choice: it replaces the whole typed text, so shortening it would
+        delete the user's words. There are none if more than 100 characters are typed.
         """
         start = max(text.rfind(comma) for comma in _BEFORE_TAG) + 1
         start += len(text[start:]) - len(text[start:].lstrip(" ("))
         return self._completions(text, start, limit, artists=False, besides=besides)
 
     def complete_artists(self, text: str, limit: int = 25) -> list[Completion]:
-        """The same for an option that takes only artists, with or without `@`."""
+        """The same for an option that accepts only artists, with or without `@`."""
         start = max(text.rfind(comma) for comma in COMMAS) + 1
         start += len(text[start:]) - len(text[start:].lstrip())
         return self._completions(text, start, limit, artists=True)
@@ -187,9 +187,9 @@ class TagIndex:
 
 
 class _Ranking:
-    """Tags, the most frequent first, as one long text in which a search meets the most frequent first.
+    """Tags as one long text, the most frequent first, so that a search finds these first.
 
-    What few tags have is looked up in an index of all beginnings instead of being searched for up to the text's end.
+    Rare beginnings are looked up in a sorted index, because a search for them would read to the end of the text.
     """
 
     def __init__(self, tags: list[Tag]) -> None:
@@ -198,18 +198,18 @@ class _Ranking:
         self._text = text = "".join(lines)
         self._starts = list(accumulate(map(len, lines), initial=0))
         beginnings = (match.start() for match in _BEGINNING.finditer(text))
-        #: Where names, aliases and words begin in the text, in the order of their first INDEX_LENGTH characters.
+        #: Positions of names, aliases and words in the text, sorted by their first INDEX_LENGTH characters.
         self._index = array("I", sorted(beginnings, key=lambda at: text[at : at + INDEX_LENGTH]))
 
     def matching(self, query: str, limit: int) -> list[Tag]:
-        """At most `limit` of each kind: name or alias that begins so, then those with a later word that does."""
+        """Tags whose name or alias starts with `query`, then those with a later word so; at most `limit` each."""
         query = query.replace("(", " ")  # text in brackets is a word like any other
         beginning = merge(self._rows(_NAME + query, limit), self._rows(_ALIAS + query, limit))
         inside = self._rows(" " + query, limit)
         return [self.tags[row] for row in dict.fromkeys((*beginning, *inside))]
 
     def _rows(self, needle: str, limit: int) -> list[int]:
-        """The first `limit` tags that have what begins so."""
+        """The first `limit` rows whose names, aliases or words start with `needle`."""
         first = bisect_left(self._index, needle[:INDEX_LENGTH], key=lambda at: self._beginning(at, needle))
         if (
             first + MAX_SCANNED < len(self._index)
@@ -245,7 +245,7 @@ _EXPECTED = 'Its lines look like this: long_hair,0,4350743,"lh,longhair"'
 
 
 class _Problems:
-    """The first few lines that were left out, and how many more."""
+    """The first few lines that were left out, and the number of others."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -294,9 +294,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _tag(line: str) -> Tag | str:
-    """The tag, or what is wrong with the line."""
+    """The tag of a line, or what is wrong with it."""
     plain = _PLAIN_LINE.fullmatch(line)
-    if plain and len(line) <= MAX_NAME_LENGTH and not _NOT_PLAIN.search(line):  # nearly all are, and this is quick
+    if plain and len(line) <= MAX_NAME_LENGTH and not _NOT_PLAIN.search(line):  # a fast path for nearly all lines
         name, category, count, aliases = plain.groups("")
         written_so = tuple(aliases.replace("_", " ").split(",", MAX_ALIASES)[:MAX_ALIASES]) if aliases else ()
         return Tag(name.replace("_", " "), _CATEGORIES.get(category, Category.GENERAL), int(count), written_so)
@@ -318,7 +318,7 @@ def _tag_of_fields(fields: list[str]) -> Tag | str:
 
 
 def _fields(line: str) -> list[str]:
-    """Four fields, where there are as many."""
+    """The line's fields: four of them, or fewer if it is invalid."""
     if line.startswith('"') or '""' in line:
         try:
             fields = next(csv.reader([line]))

@@ -1,14 +1,14 @@
 """Wildcards: `{red|blue} hair` becomes `red hair` or `blue hair`, chosen by the picture's seed.
 
-- Every group chooses for itself, also where two are spelled alike. Groups nest.
-- `{2::red|blue}` chooses red twice as often; a weight is a number such as 2 or 0.5, and 1 where none is given.
+- Every group is chosen independently, even if two have the same text. Groups can be nested.
+- `{2::red|blue}` chooses red twice as often; a weight is a number such as 2 or 0.5, and 1 if none is given.
 - An alternative may be empty: `{|smile}`. `{smile}` is `smile`, and `{}` is nothing.
-- `\\{`, `\\}` and, within a group, `\\|` are literal. Braces without a partner are literal too.
-- `\\n` is a line break, which a slash command's text cannot hold otherwise; `\\\\n` is a literal `\\n`.
+- `\\{`, `\\}` and, within a group, `\\|` are literal. Unmatched braces are literal too.
+- `\\n` is a line break, which cannot be typed into a slash command; `\\\\n` is a literal `\\n`.
 
-The choice of the n-th group depends on the seed and n alone, and on no library's generator, so that a recorded seed
-means the same words forever. Nothing is read from elsewhere and the result is never longer than the template: time and
-size are linear, whatever the nesting.
+The choice of the n-th group depends only on the seed and n, not on a library's random generator, so that a stored seed
+always gives the same words. No files are read, and the result is never longer than the template: time and size are
+linear for any nesting.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def expand(template: str, seed: int) -> str:
 
 
 def escape_wildcards(text: str) -> str:
-    r"""The template that always becomes exactly this text.
+    r"""A template that always expands to exactly this text.
 
     >>> escape_wildcards("{a|b}")
     '\\{a|b\\}'
@@ -52,10 +52,10 @@ def has_wildcards(template: str) -> bool:
 
 
 def expansions(template: str, limit: int) -> list[str]:
-    """What the template can become, for checks: all of it where that is at most `limit`, else `limit` samples of it.
+    """Possible results of the template, for checks: all of them if there are at most `limit`, else `limit` samples.
 
-    Alternatives of weight 0 are among them. In the samples, half walk through the choices of the last groups in turn
-    and half are what the seeds from 0 on choose.
+    Includes alternatives of weight 0. Half of the samples enumerate the choices of the last groups, and the other half
+    are the results for the seeds 0, 1, 2 and so on.
     """
     groups = _groups(template)
     found: list[str] = []
@@ -72,7 +72,7 @@ def expansions(template: str, limit: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A pair of braces. `bars` are the positions that end its alternatives: each `|` and the closing brace."""
+    """A pair of braces. `bars`: the positions where its alternatives end: each `|` and the closing brace."""
 
     start: int
     bars: tuple[int, ...]
@@ -85,7 +85,7 @@ class _Group:
 
 
 def _groups(template: str) -> list[_Group]:
-    """In the order in which they open."""
+    """All groups, in the order of their opening braces."""
     groups: list[_Group] = []
     open_now: list[tuple[int, list[int]]] = []
     for mark in _MARK.finditer(template):
@@ -115,8 +115,8 @@ def _evaluate(template: str, groups: Sequence[_Group], choose: _Choose) -> str:
     def write(start: int, end: int, inside: bool) -> None:
         written.append((_ESCAPED_INSIDE if inside else _ESCAPED_OUTSIDE).sub(_meant, template[start:end]))
 
-    ordinal = 0  # of the next group; what is passed over is counted too
-    pending = [(0, len(template), False)]  # stretches still to be read, the next one last
+    ordinal = 0  # of the next group; also counts the groups in alternatives that are not chosen
+    pending = [(0, len(template), False)]  # a stack of ranges still to be read
     while pending:
         start, end, inside = pending.pop()
         while ordinal < len(groups) and groups[ordinal].start < start:
@@ -147,7 +147,7 @@ def _drawn(seed: int, ordinal: int, group: _Group) -> int:
 
 @dataclass
 class _Expansion:
-    """Walks a given path of choices, then always the first; and notes the forks, so that the next path is known."""
+    """Follows a path of choices, then chooses the first; records the number of choices, to find the next path."""
 
     path: list[int]
     forks: list[int] = field(default_factory=list)
@@ -157,7 +157,7 @@ class _Expansion:
         return self.path[len(self.forks) - 1] if len(self.forks) <= len(self.path) else 0
 
     def next_path(self) -> list[int] | None:
-        """None after the last one."""
+        """The next path; None after the last one."""
         path = self.path + [0] * (len(self.forks) - len(self.path))
         while path and path[-1] == self.forks[len(path) - 1] - 1:
             path.pop()

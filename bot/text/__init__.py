@@ -1,1 +1,1 @@
-"""Languages and Markdown."""
+"""Languages, number formats, Markdown and Discord's clock."""

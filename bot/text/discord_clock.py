@@ -1,6 +1,6 @@
 """Discord's time, from which this machine's clock may differ by hours.
 
-Times in messages are shown by each reader's own clock, so they have to be Discord's.
+Each reader's device shows the times in messages by its own clock, so they must be Discord's.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Literal
 
 import discord
 
-#: Answers tell whole seconds, and come after some time. Clocks that differ by less count as the same.
+#: Smaller differences between the clocks are ignored: answers have whole seconds, and take some time.
 SAME = timedelta(seconds=5)
 
 
 class DiscordClock:
-    """Knows by how much the clocks differ once Discord has answered anything; before that they count as the same."""
+    """Knows the difference between the clocks after Discord's first answer; 0 before that."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
 
     def note(self, date: str | None) -> None:
-        """The `Date` of an answer that has just come."""
+        """Measures the difference. `date`: the header `Date` of an answer that has just arrived."""
         try:
             told = parsedate_to_datetime(date or "")
         except ValueError:
@@ -36,18 +36,21 @@ class DiscordClock:
         self._ahead = timedelta()
 
     def at(self, moment: datetime) -> datetime:
-        """What Discord's clock shows at a moment of this machine's."""
+        """Converts a time of this machine's clock to Discord's."""
         return moment + self._ahead
 
     def age(self, snowflake: int) -> timedelta:
-        """How long ago Discord made one of its ids."""
+        """The time since Discord created this id."""
         return self.at(discord.utils.utcnow()) - discord.utils.snowflake_time(snowflake)
 
 
-#: For the whole process, since it has one clock.
+#: One for the whole process, which has only one clock.
 discord_clock = DiscordClock()
 
 
 def time_mention(moment: datetime, style: Literal["f", "R"] = "f") -> str:
-    """A moment of this machine's clock, shown in each reader's language and time zone; "R": relative to now."""
+    """A timestamp that Discord shows in each reader's language and time zone; "R": relative to now.
+
+    moment: by this machine's clock.
+    """
     return discord.utils.format_dt(discord_clock.at(moment), style if style == "R" else None)

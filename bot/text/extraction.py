@@ -16,9 +16,9 @@ from bot.text.translation import role_of
 #: Line, gettext's name of the function, its texts, and comments for translators.
 Message: TypeAlias = "tuple[int, str, str | tuple[str, ...], list[str]]"
 
-#: Our functions, and gettext's which mean the same.
+#: The bot's functions, and gettext's that mean the same.
 FUNCTIONS = {"say": "gettext", "N_": "gettext", "say_plural": "ngettext"}
-#: What Discord asks of each text of a command, by its role.
+#: Discord's rules for each text of a command, by its role.
 RULES = {
     "command name": "Keep it as it is: every text calls the command so.",
     "menu": "At most 32 characters.",
@@ -31,9 +31,9 @@ RULES = {
 def extract_sentences(
     file: IO[bytes], keywords: Mapping[str, Any], comment_tags: Collection[str], options: Mapping[str, Any]
 ) -> Iterator[Message]:
-    """The sentences in a module's code: whatever is written out inside of `say`, `say_plural` and `N_`.
+    """The sentences in a module's code: all string literals in calls of `say`, `say_plural` and `N_`.
 
-    Babel's own method reads tokens, and so misses what stands within an f-string before Python 3.12.
+    Babel's own method reads tokens, so it misses calls inside f-strings before Python 3.12.
     """
     for node in ast.walk(ast.parse(file.read())):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS):
@@ -49,7 +49,7 @@ def extract_sentences(
 
 
 def _written(node: ast.expr) -> Iterator[str]:
-    """The texts that an argument is or chooses from; what a name stands for is marked with `N_` elsewhere."""
+    """The string literals in an argument, also in `if` expressions. Constants' texts are marked with `N_` elsewhere."""
     match node:
         case ast.Constant(str(text)):
             yield text
@@ -61,7 +61,7 @@ def _written(node: ast.expr) -> Iterator[str]:
 def extract_commands(
     file: IO[bytes], keywords: Mapping[str, Any], comment_tags: Collection[str], options: Mapping[str, Any]
 ) -> Iterator[Message]:
-    """The texts of all commands, as discord.py would send them; `options` says who `registers` them."""
+    """The texts of all commands, as discord.py would send them. `options`: `register` names the function for that."""
     register = pkgutil.resolve_name(options["register"])
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
     register(tree, can_describe=True)
@@ -77,7 +77,7 @@ async def _texts(tree: app_commands.CommandTree[Any]) -> Iterable[tuple[str, str
 
 
 class _Recorder(app_commands.Translator):
-    """Is asked for every text of a command, and translates none."""
+    """Records every text that discord.py asks it to translate, and translates none."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], None] = {}

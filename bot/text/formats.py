@@ -1,7 +1,7 @@
-"""Numbers and durations as the reader's language writes them.
+"""Numbers and durations in the format of the reader's language.
 
-Times are left to Discord, which shows `<t:…>` in everybody's own language and time zone. What is typed in again, such
-as a weight in a prompt or the settings in a form, is not for these: everybody types it in the same way.
+Discord itself formats times: it shows `<t:…>` in each reader's language and time zone. Do not use these functions for
+text that users type again, such as a weight in a prompt or the settings in a form: its format is the same for all.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
 def decimal(number: float, *, digits: int = 2) -> str:
-    """A number with at most so many decimals: 20.7, in Spanish 20,7."""
+    """A number with at most `digits` decimals: 20.7, in Spanish 20,7."""
     pattern = f"#,##0.{'#' * digits}" if digits else "#,##0"
     return str(format_decimal(number, format=pattern, locale=_locale()))
 
 
 def duration(span: timedelta) -> str:
-    """In the largest unit of which it is a number with at most one decimal: 30 days, 1.5 hours, 100 seconds."""
+    """In the largest unit that needs at most one decimal: 30 days, 1.5 hours, 100 seconds."""
     seconds = span.total_seconds()
     exact = ((unit, length) for unit, length in UNITS if seconds >= length and seconds * 10 % length == 0)
     unit, length = next(exact, ("second", 1))

@@ -1,7 +1,7 @@
 """The bot's languages: English, which is in the code, and one for each catalog in `locales/`.
 
-Adding a language means adding `locales/<language>/LC_MESSAGES/anima.po`, named as gettext names languages: `fr`,
-`pt_BR`. Discord writes the same names with a hyphen.
+To add a language, add `locales/<language>/LC_MESSAGES/anima.po` with gettext's name for the language: `fr`, `pt_BR`.
+Discord writes the same names with a hyphen.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Language:
 
     @cached_property
     def locale(self) -> Locale:
-        """Babel's data about it: how it writes numbers and durations, and its own name."""
+        """Babel's data about it: number and duration formats, and the languages' names."""
         return Locale.parse(self.code, sep="-")
 
     @property
     def name(self) -> str:
-        """Its name in the language itself, such as 日本語; with script or country if two would have the same."""
+        """Its name in the language itself, such as 日本語; if Babel has one, the name with script or country."""
         locale = self.locale
         exact = (str(locale), f"{locale.language}_{locale.script}", self.code.replace("-", "_"), locale.language)
         found = [locale.language] if self.code == ENGLISH else exact
@@ -83,19 +83,19 @@ _reader: ContextVar[Language] = ContextVar("reader", default=LANGUAGES[ENGLISH])
 
 
 def load_catalogs() -> None:
-    """Read every catalog now, so that nobody's first sentence waits for a file."""
+    """Read all catalogs now, so that no user's first answer waits for a file."""
     for language in LANGUAGES.values():
         _ = language.translations
 
 
 def reader_language() -> Language:
-    """The language of the reader of this task's texts."""
+    """The language of the user who reads this task's texts."""
     return _reader.get()
 
 
 @contextmanager
 def speaking(locale: str) -> Iterator[None]:
-    """Within this, `say` speaks the language of `locale`, one of Discord's, such as "ja"."""
+    """Within this context, `say` uses the language of `locale`, one of Discord's, such as "ja"."""
     token = _reader.set(language_of(locale))
     try:
         yield
@@ -104,10 +104,10 @@ def speaking(locale: str) -> Iterator[None]:
 
 
 def speak_to(interaction: discord.Interaction[Any]) -> None:
-    """From here on this task uses the language of the user behind an interaction."""
+    """From now on, this task uses the language of the interaction's user."""
     _reader.set(language_of(str(interaction.locale)))
 
 
 def language_of(locale: str) -> Language:
-    """The language for one of Discord's locales: English where there is no catalog for it."""
+    """The language for one of Discord's locales; English if there is no catalog for it."""
     return LANGUAGES.get(locale, LANGUAGES[ENGLISH])

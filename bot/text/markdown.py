@@ -1,4 +1,4 @@
-"""Makes users' text safe to show: no markdown, no mentions, and cut to the room there is."""
+"""Makes users' text safe to show: no Markdown, no mentions, limited length."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import discord
 
 from bot.text.translation import N_, say
 
-#: Maximum length of a prompt in its job's message, in characters. *Info* has all of it.
+#: Maximum length of a prompt in its job's message, in characters. *Info* shows all of it.
 MAX_PROMPT_SHOWN = 300
-#: The same of the name of a model or a LoRA in a sentence.
+#: Maximum length of a model's or a LoRA's name in a sentence.
 MAX_NAME_SHOWN = 60
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
@@ -18,7 +18,7 @@ NO_PROMPT = N_("(prompt no longer saved)")
 
 
 def blockquote(text: str, max_length: int) -> str:
-    """As a block quote."""
+    """The text as a block quote."""
     return "\n".join(f"> {line}" for line in _escape(text, max_length).splitlines())
 
 
@@ -33,7 +33,7 @@ def truncate(text: str, max_length: int) -> str:
 def _escape(text: str, max_length: int) -> str:
     if not text.strip():
         return say(NO_PROMPT)
-    # Whatever separates lines, for what begins one to be seen.
+    # Turn all line separators into "\n", because `_LINE_MARKDOWN` only finds the beginnings of such lines.
     lines = "\n".join(truncate(text, max_length).splitlines())
     escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
     return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

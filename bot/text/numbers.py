@@ -1,4 +1,4 @@
-"""Parses numbers as people type them: with full-width digits, a decimal comma, or spaces around."""
+"""Parses numbers as users type them: with full-width digits, a decimal comma, or spaces around."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """`say`: a sentence in the reader's language.
 
-English sentences are in the code, each where it is used, and are the keys of the catalogs in `locales/`. Babel finds
-those that stand in `say("…")` or `say_plural("…", "…", n)`; one that is kept in a constant or a table is marked there,
-with `N_("…")`. Names and descriptions of commands are found in the commands themselves: see `extraction.py`.
+English sentences are in the code, where they are used, and are the keys of the catalogs in `locales/`. Babel finds
+those inside `say("…")` or `say_plural("…", "…", n)`; mark those in a constant or a table with `N_("…")`. Names and
+descriptions of commands are found in the commands themselves: see `extraction.py`.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ def N_(sentence: str, /) -> str: ...
 @overload
 def N_(one: str, many: str, /) -> tuple[str, str]: ...
 def N_(one: str, many: str | None = None, /) -> str | tuple[str, str]:
-    """Marks an English sentence, or the two of a plural, that is used elsewhere, for Babel to find it."""
+    """Marks an English sentence, or a singular and plural, that is used elsewhere, so that Babel finds it."""
     return one if many is None else (one, many)
 
 
 def say(sentence: str, **values: object) -> str:
-    """An English sentence of ours in the reader's language, its `{names}` replaced by `values`, if there are any.
+    """Translates one of the bot's English sentences for the reader; `values`, if any, replace its `{names}`.
 
-    What people typed goes into `values`, never into the sentence.
+    Users' text must be in `values`, never in the sentence.
     """
     said = reader_language().translations.gettext(sentence)
     return said.format(**values) if values else said
 
 
 def say_plural(one: str, many: str, count: float, **values: object) -> str:
-    """The same for a sentence with a count, in the plural form that the reader's language has for it.
+    """The same for a sentence with a count, in the right plural form of the reader's language.
 
-    `{count}` in it is the number, with at most two decimals. Gettext's rules are for whole numbers: a part of one
-    counts as none, and one and a bit as two.
+    `{count}` in it is the number, with at most two decimals. Gettext's rules are for whole numbers, so fractions below
+    1 count as 0, and those between 1 and 2 as 2.
     """
     count = round(count, 2)
     whole = int(count) if count < 1 or count == int(count) else max(2, int(count))
@@ -50,7 +50,7 @@ def say_plural(one: str, many: str, count: float, **values: object) -> str:
 
 
 def listed(items: Iterable[str], limit: int) -> str:
-    """Some names in one line: no more than `limit`, and how many more there are."""
+    """The first `limit` names in one line, and the number of others."""
     names = list(items)
     named = say(", ").join(names[:limit])
     more = len(names) - limit
@@ -58,7 +58,7 @@ def listed(items: Iterable[str], limit: int) -> str:
 
 
 class Translator(app_commands.Translator):
-    """Names and descriptions of commands, options and choices, as Discord shows them to each person."""
+    """Translates names and descriptions of commands, options and choices for discord.py."""
 
     async def load(self) -> None:
         await asyncio.to_thread(load_catalogs)

@@ -1,7 +1,7 @@
 """Hints: parts of a prompt that Anima certainly misunderstands, and the corrected request.
 
-Only what is certain becomes a hint. A prompt may be prose, so a word counts as a tag only if it is alone between
-commas, and as an artist or known tag only if the tag index has it.
+There are no hints about anything uncertain. A prompt may be prose, so a word counts as a tag only if it is alone
+between commas, and as an artist or known tag only if the tag index has it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class HintCode(StrEnum):
 
 @dataclass(frozen=True)
 class Hint:
-    """`spans`: start and end of each place in the prompt; `fixed`: the prompt with all of them fixed.
+    """`spans`: start and end of each occurrence; `fixed`: the prompt with all of them fixed.
 
-    Without a known fix, `fixed` is the prompt itself.
+    If there is no known fix, `fixed` is the unchanged prompt.
     """
 
     code: HintCode
@@ -59,8 +59,8 @@ class Hint:
 class Correction:
     """The corrected request: a prompt, and the settings in it that belong in options (None: not typed).
 
-    aspect: as `/anima imagine` takes it, `2:3` or `832x1216`.
-    negative: what to add to the negative prompt.
+    aspect: in the format of `/anima imagine`: `2:3` or `832x1216`.
+    negative: text to add to the negative prompt.
     """
 
     prompt: str
@@ -103,7 +103,7 @@ def hints(prompt: str, tags: TagIndex) -> list[Hint]:
 
 
 def correct(prompt: str, tags: TagIndex) -> Correction:
-    """The request with everything fixed, so that no fixable hint is left.
+    """The request with everything fixed, so that no fixable hint remains.
 
     If fixes keep causing new hints, the prompt is returned unchanged.
     """

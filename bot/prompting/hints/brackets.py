@@ -55,7 +55,7 @@ def unmatched_brackets(prompt: str) -> list[int]:
 
 
 def _without_unmatched(prompt: str, at: int, start: int, end: int) -> TextEdit:
-    """Adds the missing bracket where there is a weight, and removes the lonely one otherwise, except in a face."""
+    """Adds the missing bracket if there is a weight, escapes the bracket of a face, and else removes the bracket."""
     if end - start <= _MAX_NUMBER_LENGTH and prompt[start:end].strip() in _FACES:
         return TextEdit(at, at + 1, "\\" + prompt[at])
     if prompt[at] == "(":

@@ -1,4 +1,4 @@
-"""Changes to a prompt: replaced text, and text moved to options."""
+"""Edits of a prompt: text to replace, and text to move to options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLANKS_AND_COMMA = re.compile(rf"[ \t]*[{COMMAS}]?[ \t]*")
 class TextEdit:
     """If `start` equals `end`, the replacement is inserted. A replacement may equal the original.
 
-    moved: the option that the words belong to, and its value; see `Correction`.
+    moved: the option for the words, and its value; see `Correction`.
     """
 
     start: int
@@ -27,7 +27,7 @@ class TextEdit:
 
 @dataclass(frozen=True, slots=True)
 class UnwantedText:
-    """`prompt[start:end]` is to be removed. `moved` as in `TextEdit`."""
+    """Text to remove, `prompt[start:end]`. `moved` as in `TextEdit`."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ def applied(prompt: str, edits: Iterable[TextEdit]) -> str:
 
 
 def removed(prompt: str, unwanted: Iterable[UnwantedText], between: str) -> Iterator[TextEdit]:
-    """Removes sorted places, with the commas and blanks that would be left over."""
+    """Removes sorted pieces of text, with the commas and blanks that would be left over."""
     last = 0
     after_comma = True
     for each in unwanted:

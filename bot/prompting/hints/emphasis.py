@@ -14,7 +14,7 @@ from bot.prompting.hints.weights import GENTLE_WEIGHT, MIN_EFFECT, STRONG_WEIGHT
 from bot.prompting.syntax import COMMAS
 from bot.prompting.tags import TagIndex
 
-#: Factor of a pair of braces; a pair of brackets divides by it.
+#: A pair of braces multiplies the weight by this; a pair of brackets divides it.
 _FACTOR = 1.05
 #: Larger weights only distort an image.
 _MAX_WEIGHT = 2.0
@@ -40,7 +40,7 @@ def novelai_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 @dataclass(slots=True)
 class _BraceGroup:
-    """`prompt[start:end]`, including its braces or brackets, and how many are nested directly."""
+    """`prompt[start:end]`, including its braces or brackets. depth: how many pairs are nested directly."""
 
     mark: str
     start: int
@@ -77,7 +77,7 @@ def _without_braces(prompt: str, group: _BraceGroup) -> Iterator[TextEdit]:
     inside = prompt[group.start + group.depth : group.end - group.depth]
     if group.is_wildcard or not inside.strip() or not _stands_alone(prompt, group.start, group.end):
         return
-    if group.mark == "[" and ":" in inside:  # in A1111 that changes the prompt on the way
+    if group.mark == "[" and ":" in inside:  # A1111's prompt editing during sampling
         return
     if _ENDS_IN_WEIGHT.search(inside[-24:]):
         replacement = f"({inside})"
@@ -115,7 +115,7 @@ def _without_numbers(prompt: str, wildcards: list[tuple[int, int]]) -> Iterator[
 
 
 def _weighted(text: str, weight: float) -> str:
-    """Converts a weight to Anima's syntax, strong enough to show."""
+    """Writes a weight in Anima's syntax, strong enough to have a visible effect."""
     if weight == 1:
         return text
     if abs(weight - 1) <= MIN_EFFECT + 1e-9:

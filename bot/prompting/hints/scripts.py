@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\s()\[\]{}|:\\]+")
 
 
 def full_width(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    """Full-width commas, brackets and colons have no meaning in a prompt."""
+    """Replaces full-width commas, brackets and colons, which have no meaning in a prompt."""
     for match in _FULL_WIDTH.finditer(prompt):
         plain = _COMMA.sub(", ", unicodedata.normalize("NFKC", match[0].replace("\u3001", ",")))
         following = prompt[match.end() : match.end() + 1]

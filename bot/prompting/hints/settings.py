@@ -1,6 +1,6 @@
 """Settings typed into the prompt: Midjourney's flags, `seed: 5`, a size between commas, text copied from A1111.
 
-Anima reads them as words. What has an option moves there; the rest is removed.
+Anima reads them as words. Settings that have an option are moved there; all others are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOVED_FLAGS = {
     "steps": ("steps", _INTEGER),
     "cfg": ("cfg", re.compile(r"[\s=]{1,3}(\d{1,3}(?:\.\d{1,3})?)(?![\d.])")),
 }
-#: Flags without an option here, by their value: a number, a word, none.
+#: Flags without an option here, by kind of value: a number, a word, none.
 _NUMBERED_FLAGS = re.compile(r"v|version|niji|s|stylize|c|chaos|q|quality|w|weird|iw|stop|r|repeat|sw|cw|ow|exp")
 _WORDED_FLAGS = re.compile(r"style|sref|cref|oref|p|profile")
 _BARE_FLAGS = re.compile(r"tile|fast|relax|turbo|hd|test|testp|draft|raw|video|public|stealth")
@@ -48,7 +48,7 @@ _COPIED_REST = re.compile(
 )
 _RATIO = re.compile(r"([1-9]\d{0,3}):([1-9]\d{0,3})")
 _SIZE = re.compile(r"\s*(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})\s*")
-#: Sides that people use as a size.
+#: Numbers that count as a size, the side of a square.
 _SIDES = frozenset(("512", "640", "768", "832", "896", "1024", "1152", "1216", "1280", "1344", "1536", "2048"))
 _ASPECT_VALUE = re.compile(r"[1-9][\d.]{0,4}:[1-9][\d.]{0,4}|[1-9]\d{1,3}x[1-9]\d{1,3}")
 _PLAUSIBLE: dict[str, Callable[[str], bool]] = {
@@ -60,7 +60,7 @@ _PLAUSIBLE: dict[str, Callable[[str], bool]] = {
 
 
 def flags(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    """`--ar 2:3 --no hat --seed 5 --v 6`, wherever in the prompt."""
+    """Finds `--ar 2:3 --no hat --seed 5 --v 6`, anywhere in the prompt."""
     return _without_loose_end(prompt, removed(prompt, _flags(prompt), " "))
 
 
@@ -98,7 +98,7 @@ def _flag_name(mark: re.Match[str]) -> str:
 
 
 def named_settings(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    """`seed:-1`, `steps: 30`, `1024x1024`, and what A1111 copies along with a prompt."""
+    """Finds `seed:-1`, `steps: 30`, `1024x1024`, and the settings that A1111 copies along with a prompt."""
     found = sorted((*_copied(prompt), *_named(prompt), *_sizes(prompt)), key=lambda each: (each.start, -each.end))
     return _without_loose_end(prompt, removed(prompt, found, " "))
 
@@ -149,14 +149,14 @@ def _without_loose_end(prompt: str, edits: Iterable[TextEdit]) -> Iterator[TextE
 
 
 def _moved(option: str, value: str) -> tuple[str, str] | None:
-    """None for a value that the option does not accept."""
+    """An option and its value; None if the option does not accept the value."""
     if option == "aspect" and (ratio := _RATIO.fullmatch(value)) is not None:
         value = _short_ratio(int(ratio[1]), int(ratio[2]))
     return (option, value) if _PLAUSIBLE[option](value) else None
 
 
 def _short_ratio(width: int, height: int) -> str:
-    """With numbers of two digits, as the option takes them: 1920:1080 becomes 16:9."""
+    """The ratio with at most two digits before the point, as the option requires: 1920:1080 becomes 16:9."""
     divisor = math.gcd(width, height)
     width, height = width // divisor, height // divisor
     if max(width, height) < 100:

@@ -1,4 +1,4 @@
-"""Known tags and artists, spelled in ways that Anima does not know."""
+"""Known tags and artists in spellings that Anima does not know."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.prompting.hints.edits import TextEdit
 from bot.prompting.syntax import TagSpan, escape_brackets, keeps_underscores, tag_name, tag_spans
 from bot.prompting.tags import Category, TagIndex
 
-#: Characters: shorter names are words too often.
+#: In characters. Shorter names are too often ordinary words.
 MIN_ARTIST_LENGTH = 4
 
 _WORD = re.compile(r"(?:\\[()]|[^\s,()<>\\])+")

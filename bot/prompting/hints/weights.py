@@ -1,4 +1,4 @@
-"""Weights too close to 1 to show."""
+"""Weights too close to 1 to have a visible effect."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from bot.prompting.syntax import outer_pieces
 from bot.prompting.tags import TagIndex
 from inference.prompt import parse_weights
 
-#: A weight nearer to 1 than this, or just as near, is too weak to show.
+#: A weight that differs from 1 by this or less has no visible effect.
 #:
-#: A weight multiplies what the adapter says of a token. The transformer makes keys and values of that, and takes the
-#: RMS norm of the keys, which undoes any positive factor: where attention goes stays as it was, and only the value
-#: counts by as much more. `(smile:1.1)` so adds a tenth of one tag's share. With SDXL the same weight moves the keys
-#: too, hence the attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own example is
-#: `(chibi:2)`.
+#: A weight multiplies the adapter's output for a token. The transformer computes keys and values from that, and applies
+#: RMS norm to the keys, which cancels any positive factor: the attention does not change, only the value is scaled.
+#: So `(smile:1.1)` adds a tenth of one tag's share. In SDXL the weight scales the keys too, so it changes the attention
+#: exponentially; users of SDXL are used to 1.1 or 1.2. Anima's own example is `(chibi:2)`.
 MIN_EFFECT = 0.2
-#: What a too weak weight becomes, above and below 1.
+#: Replacements for weights that are too weak, above and below 1.
 STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
 
 
@@ -40,7 +39,7 @@ def weak_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 
 def _simple_groups(prompt: str) -> Iterator[tuple[int, int]]:
-    """Groups that are not nested in either direction."""
+    """Groups that contain no group and are inside none."""
     depth = 0
     simple = False
     start = 0
