@@ -1,1 +1,1 @@
-"""Who may generate what, where and how much."""
+"""The rules for who may generate what, where and how much."""

@@ -1,4 +1,4 @@
-"""Whether a finished picture is shown, hidden or refused, by the verdict of the operator's classifier."""
+"""Decides whether a finished picture is shown, hidden or refused, from the labels of the operator's classifier."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class ImagePolicy:
-    """For channels that are not age-restricted. From which probability on a label hides, or refuses, a picture."""
+    """For channels that are not age-restricted: the probabilities from which a label hides or refuses a picture."""
 
     hides: Mapping[str, float] = field(default_factory=dict)
     refuses: Mapping[str, float] = field(default_factory=dict)
 
     def verdict(self, images: Iterable[Mapping[str, float]]) -> Verdict:
-        """The severest of a job's pictures: they are posted in one message."""
+        """The severest verdict on a job's pictures, because they are posted in one message."""
         return max((self._of_one(labels) for labels in images), default=Verdict.SHOWN)
 
     def _of_one(self, labels: Mapping[str, float]) -> Verdict:
@@ -38,7 +38,7 @@ def _reached(thresholds: Mapping[str, float], found: Mapping[str, float]) -> boo
 
 
 def thresholds(text: str) -> dict[str, float]:
-    """What `nsfw:0.5, gore:0.8` says. Raises ValueError, in a sentence."""
+    """Parses `nsfw:0.5, gore:0.8`. Raises ValueError with a sentence."""
     found: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         label, _, number = part.rpartition(":")

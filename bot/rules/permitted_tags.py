@@ -1,4 +1,4 @@
-"""Which tags of a description may be drawn in a channel: the rules for prompts, applied to the tags together."""
+"""Selects the tags of a description that may be drawn in a channel: applies the rules for prompts to them together."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bot.rules.policy import ChannelContext, may_be_explicit
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 
-#: A term beside which everything sexual is forbidden.
+#: A term that forbids all sexual terms beside it.
 MINOR = "child"
 
 
 def permitted_tags(settings: ServerSettings, channel: ChannelContext, tags: Sequence[str]) -> tuple[str, ...]:
-    """Those that may be drawn there together, in their order; the first ones have precedence. Slow.
+    """The tags that may be drawn there together, in their order; the first ones have precedence. Slow.
 
-    Where they name minors beside something sexual, whatever is sexual is left out, however sure the tagger is of it.
+    If they name minors together with anything sexual, all sexual tags are left out, whatever their probability.
     """
     if _are_permitted(settings, channel, tags):
         return tuple(tags)

@@ -1,7 +1,7 @@
-"""Who may draw what, where, and how much: pure functions of a server's settings.
+"""Decides who may draw what, where, and how much: pure functions of a server's settings.
 
-`permit` is called when a job is accepted, before anything is written. `check_text` is the part that may change
-its answer until the picture is posted, for a channel can lose its age restriction; so delivery asks it again.
+`permit` is called when a job is accepted, before anything is saved. `check_text` is the part whose answer may change
+before the picture is posted, because a channel can lose its age restriction; so delivery calls it again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class Person:
-    """`is_admin`: has Manage Server there. `is_blocked`: by the server or by the operator, `Servers.block_of`."""
+    """`is_admin`: has Manage Server there. `is_blocked`: by the server or by the operator, see `Servers.block_of`."""
 
     user_id: int
     role_ids: frozenset[int] = frozenset()
@@ -50,7 +50,7 @@ class Person:
 
     @classmethod
     def of(cls, interaction: discord.Interaction[Any], block: BlockedUser | None) -> Person:
-        """Who is behind an interaction. `block`: what `Servers.block_of` says of them there."""
+        """The user of an interaction. `block`: the result of `Servers.block_of` for them there."""
         user, permissions = interaction.user, interaction.permissions
         roles = role_ids(user) if isinstance(user, discord.Member) else []
         return cls(
@@ -68,12 +68,12 @@ class ChannelContext:
     guild_id: int | None
     channel_id: int
     above: tuple[int, ...] = ()
-    #: What Discord says of the channel; a thread asks its channel.
+    #: As set in Discord; a thread follows its channel.
     age_restricted: bool = False
 
     @classmethod
     def of(cls, interaction: discord.Interaction[Any]) -> ChannelContext:
-        """Where an interaction came from. Raises ValueError if Discord does not say in which channel."""
+        """The channel of an interaction. Raises ValueError if Discord does not name it."""
         if interaction.channel_id is None:
             raise ValueError("This interaction has no channel.")
         return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
@@ -82,7 +82,7 @@ class ChannelContext:
     def of_channel(
         cls, guild_id: int | None, channel: discord.abc.Snowflake, parent: discord.abc.Snowflake | None = None
     ) -> ChannelContext:
-        """The same place as Discord has it now. `parent`: of a thread, if discord.py's cache does not know it."""
+        """The current state of a channel. `parent`: of a thread, if discord.py's cache does not have it."""
         return cls._at(guild_id, channel.id, channel, parent)
 
     @classmethod
@@ -100,13 +100,13 @@ class ChannelContext:
 
 
 def role_ids(member: discord.Member) -> list[int]:
-    """`Member.roles` has only roles that discord.py's cache knows, and in many servers there is none."""
+    """The member's roles. `Member.roles` needs discord.py's cache, which is off if the bot is in many servers."""
     return [*member._roles, member.guild.id]
 
 
 @dataclass(frozen=True)
 class TypedText:
-    """What a user typed, before wildcards and prompt rules: prompt, artists and everything else that is drawn."""
+    """The text that a user typed, before wildcards and prompt rules. `texts`: prompt, artists and all else drawn."""
 
     texts: tuple[str, ...] = field(repr=False)
     negative: str = field(default="", repr=False)
@@ -149,7 +149,7 @@ class RefusalReason(StrEnum):
     NSFW_KEPT_SAFE = "nsfw_kept_safe"
 
 
-#: Every refusal in English, each with what to do instead.
+#: An English sentence for each refusal, with what to do instead.
 SENTENCES: Mapping[RefusalReason, str] = {
     RefusalReason.MINORS: N_("Sexual content involving minors is never allowed. Please ask for something else."),
     RefusalReason.BLOCKED: N_("You can't draw here at the moment. If you think that is a mistake, ask a server admin."),
@@ -176,7 +176,7 @@ SENTENCES: Mapping[RefusalReason, str] = {
         "CFG {cfg_scale} is too low. Below {limit}, the negative prompt would be drawn. Use {limit} or more."
     ),
 }
-#: The same for words of a prompt: one of them, and several.
+#: The same for words of a prompt: singular and plural.
 FORBIDDEN: Mapping[RefusalReason, tuple[str, str]] = {
     RefusalReason.BLOCKED_WORDS: N_(
         "This server blocks {terms}. Remove it and try again.",
@@ -199,7 +199,7 @@ NSFW_IN_PRIVATE = N_(
 
 @dataclass(frozen=True)
 class PolicyRefusal:
-    """`terms`: the words that are forbidden, if it is for words. `in_private`: it was outside of servers."""
+    """`terms`: the forbidden words, if the refusal is about words. `in_private`: outside of servers."""
 
     reason: RefusalReason
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -208,7 +208,7 @@ class PolicyRefusal:
 
     @property
     def sentence(self) -> str:
-        """For the person who asked. Roles and channels are mentions, which notify nobody in a private answer."""
+        """The answer to the user. Roles and channels are mentions, which notify nobody in a private answer."""
         if self.reason not in FORBIDDEN:
             shown = {
                 name: decimal(value) if isinstance(value, float) else value for name, value in self.details.items()
@@ -231,9 +231,9 @@ def permit(
 ) -> Allowance | PolicyRefusal:
     """Whether a user may draw this there, and how much they may spend and queue.
 
-    settings: of the server, or the operator's outside of servers; `server_settings.load_server_settings`.
-    native: of the model that holds. natives: of all models by name, of which recipes may name others.
-    spec: final, its prompts with wildcards expanded and prompt rules applied.
+    settings: of the server, or the operator's outside of servers; from `server_settings.load_server_settings`.
+    native: settings of the job's model. natives: those of all models by name, because recipes may name other models.
+    spec: final; its prompts have wildcards expanded and prompt rules applied.
     """
     refusals = (
         _minors_refusal(spec, typed),
@@ -251,7 +251,7 @@ def permit(
 def check_text(
     settings: ServerSettings, channel: ChannelContext, spec: JobSpec, typed: TypedText
 ) -> PolicyRefusal | None:
-    """Why the words of a request are refused, if they are: minors, a server's own words, or the channel."""
+    """The refusal because of a request's text, if any: minors, CFG below MIN_CFG_SCALE, blocked words, or NSFW."""
     minors = _minors_refusal(spec, typed)
     if minors is not None:
         return minors
@@ -271,13 +271,13 @@ def check_text(
 
 
 def may_be_explicit(settings: ServerSettings, channel: ChannelContext) -> bool:
-    """Whether the channel is age-restricted and the server does not keep it safe."""
+    """Whether the channel is age-restricted and the server's settings do not keep it safe."""
     kept_safe = settings.safety.always_safe or _is_any_channel_of(channel, settings.safety.safe_channels)
     return channel.age_restricted and not kept_safe
 
 
 def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
-    """A server's limits, or else the model's. `native` is None while no model is known."""
+    """A server's limits, with the model's for those not set. `native`: None while no model is known."""
     limits = settings.limits
     model_area = math.inf if native is None else math.prod(native.sizes[0])
     area = limits.times_native * model_area if limits.megapixels is None else limits.megapixels * MEGAPIXEL
@@ -299,7 +299,7 @@ def exceeded_limits(
     steps: int | None = None,
     count: int | None = None,
 ) -> tuple[RefusalReason, ...]:
-    """The limits that these are above, if any. `count`: of single images, not of a comparison's."""
+    """The limits that these values exceed. `count`: of single images, not of a comparison."""
     width, height = size or (0, 0)
     exceeded = {
         RefusalReason.SIDE: max(width, height) > limits.side,
@@ -311,14 +311,14 @@ def exceeded_limits(
 
 
 def defaults_beyond_limits(settings: ServerSettings, native: NativeSettings | None) -> list[str]:
-    """The names of a server's defaults that everyone who relies on them is refused for."""
+    """The names of a server's defaults that exceed its limits, so that requests which use them are refused."""
     limits, defaults = effective_limits(settings, native), settings.defaults
     asked = {"size": defaults.size, "steps": defaults.steps, "count": defaults.count}
     return [name for name, value in asked.items() if exceeds(limits, name, value)]
 
 
 def exceeds(limits: EffectiveLimits, option: str, value: Any) -> bool:
-    """Whether an option's value, by the option's name, is above the limits; None is not."""
+    """Whether the value of the option with this name exceeds the limits; None does not."""
     return option in ("size", "steps", "count") and bool(exceeded_limits(limits, **{option: value}))
 
 
@@ -328,7 +328,7 @@ def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
 
 
 def access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
-    """Why a user may draw nothing there at all."""
+    """The refusal if a user may not draw there at all."""
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
     if (paused := pause_refusal(settings)) is not None:
@@ -344,7 +344,7 @@ def access_refusal(settings: ServerSettings, person: Person, channel: ChannelCon
 
 
 def pause_refusal(settings: ServerSettings) -> PolicyRefusal | None:
-    """The refusal during a pause, by the operator or by the server's admins."""
+    """The refusal if the operator or the server's admins have paused the bot."""
     if settings.operator_pause is not None:
         return PolicyRefusal(
             RefusalReason.PAUSED_EVERYWHERE, {"reason": inline(settings.operator_pause, MAX_REASON_LENGTH)}
@@ -353,7 +353,7 @@ def pause_refusal(settings: ServerSettings) -> PolicyRefusal | None:
 
 
 def _model_refusal(access: Access, spec: JobSpec, models: Collection[str]) -> PolicyRefusal | None:
-    """A recipe without a model is of the only one there is."""
+    """The refusal if a recipe's model may not be used. A recipe without a name uses the only model."""
     offered = access.offers(models)
     refused = next(
         (recipe.model for recipe in spec.recipes if recipe.model in models and recipe.model not in offered), None
@@ -386,7 +386,7 @@ def _size_refusal(
 
 
 def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -> dict[str, Any]:
-    """What the sentence of a refusal is filled in with."""
+    """The values in a refusal's sentence."""
     size = {"width": recipe.width, "height": recipe.height}
     match exceeded:
         case RefusalReason.SIDE:
@@ -398,7 +398,7 @@ def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -
 
 
 def _blocked_words(settings: ServerSettings, spec: JobSpec, typed: TypedText) -> tuple[str, ...]:
-    """The forbidden words that the user typed. Those of the server's or model's prefix do not count."""
+    """The server's blocked words that the user asked for. Words of the server's or model's prefix do not count."""
     words = settings.safety.blocked_words
     asked = (*typed.texts, *_names_of_loras(spec), *_negatively_weighted(typed.negative))
     prefix = settings.defaults.prefix
@@ -426,7 +426,7 @@ def _names_of_loras(spec: JobSpec) -> tuple[str, ...]:
 
 
 def _negatively_weighted(negative: str) -> Iterator[str]:
-    """A negative weight in the negative prompt draws."""
+    """The texts with a negative weight in the negative prompt, because these are drawn."""
     return (text for text, weight in parse_weights(negative) if weight < 0)
 
 

@@ -1,7 +1,7 @@
 """A server's settings: types, defaults, and their JSON document in `storage.servers`.
 
-A setting that was never changed is not in the document, so a better default reaches every server. Where a default
-became stricter, a migration stored the old value for the servers that existed.
+A setting that was never changed is not in the document, so a better default applies to every server. When a default
+became stricter, a migration stored the old value for existing servers.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ MAX_BLOCKED_WORDS = 300
 MAX_BLOCKED_WORD_LENGTH = 60
 MAX_WAITING = 500
 MAX_TIMES_NATIVE = 64.0
-#: The largest area, as a multiple of the model's: 1.5 x 1.5 is 2.25.
+#: The default of the largest area, as a multiple of the model's native area: allows 1.5 x 1.5 = 2.25.
 TIMES_NATIVE = 2.4
-#: Of upscales: twice 1.5 x 1.5, which nine tiles cover.
+#: The same for upscales: allows two upscales by 1.5, which nine tiles cover.
 UPSCALED_TIMES_NATIVE = 5.2
 
-#: Defaults outside of servers, where they differ from those of a server.
+#: Defaults outside of servers that differ from those of servers.
 OUTSIDE: Mapping[str, Mapping[str, Any]] = {
     "quota": {"credits": CREDITS_OUTSIDE},
     "safety": {"always_safe": True},
@@ -62,7 +62,7 @@ BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LEN
 
 @dataclass(frozen=True)
 class ServerDefaults:
-    """What `/anima imagine` does where neither the person nor their preferences say. None: the model's default."""
+    """Options of `/anima imagine` that neither the user nor their preferences set. None: the model's default."""
 
     #: Width and height in pixels.
     size: tuple[Side, Side] | None = None
@@ -82,7 +82,7 @@ class ServerDefaults:
     artist: Artist = ""
     #: Each with its strength.
     loras: Loras = ()
-    #: How much of a source image is redrawn.
+    #: How strongly a source image is redrawn.
     denoise: Denoise | None = None
     count: Count = 1
     turbo: bool = False
@@ -93,7 +93,7 @@ class ServerDefaults:
     model: ModelName | None = None
 
     def options(self) -> Options:
-        """As a layer of options, to lie below what a person says and prefers."""
+        """As a layer of options, below the command's and the user's preferences."""
         return Options(
             model=self.model,
             artist=self.artist or None,
@@ -114,7 +114,7 @@ class ServerDefaults:
     def prompt_rules(self, tags: TagIndex, *, age_restricted: bool, native: NativeSettings = ANIMA) -> PromptRules:
         """What is added to every prompt.
 
-        age_restricted: whether more than safe images may be drawn there. native: what the model recommends.
+        age_restricted: whether images there need not be safe. native: the model's recommended settings.
         """
         prefix = native.prefix if self.prefix is None else self.prefix
         negative = native.negative if self.negative is None else self.negative
@@ -129,27 +129,27 @@ class ServerDefaults:
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """The most that a person may ask for. None: what suits the model, see `policy.effective_limits`."""
+    """The most that a user may request. None: depends on the model, see `policy.effective_limits`."""
 
     #: Pixels of the longer side.
     side: Side | None = None
-    #: Of 1024 x 1024 pixels each, as people mean it who say that 1024 x 1024 is one.
+    #: A megapixel is 1024 x 1024 pixels here, as users count it.
     megapixels: Annotated[float, Field(gt=0, le=MAX_SIDE**2 / 2**20, allow_inf_nan=False)] | None = None
     steps: Steps | None = None
     count: Count = MAX_IMAGES
-    #: Jobs of one person in the queue.
+    #: Jobs of one user in the queue.
     waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 8
     #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
     #: The largest area if `megapixels` is unset, as a multiple of the model's; 2.25 is an upscale by 1.5.
     times_native: TimesNative = TIMES_NATIVE
-    #: The same of upscales, which `megapixels` does not limit. None: UPSCALED_TIMES_NATIVE, or what holds for other
-    #: images where an admin has changed that.
+    #: The same for upscales, which `megapixels` does not limit. None: UPSCALED_TIMES_NATIVE, or the limit for other
+    #: images if an admin has changed that.
     upscaled_times_native: TimesNative | None = None
 
     @property
     def upscaled_or_default(self) -> float | None:
-        """The largest upscale as a multiple of the model's area; None: what holds for other images."""
+        """The largest upscale as a multiple of the model's native area; None: the limit for other images."""
         if self.upscaled_times_native is None and self.megapixels is None and self.times_native == TIMES_NATIVE:
             return UPSCALED_TIMES_NATIVE
         return self.upscaled_times_native
@@ -157,15 +157,15 @@ class ServerLimits:
 
 @dataclass(frozen=True)
 class Quota:
-    """Credits in 24 hours. A person has the best of what everyone and what each of their roles has."""
+    """Credits in 24 hours. A user gets the highest of everyone's quota and those of their roles."""
 
-    #: Everyone's; None is without limit.
+    #: Everyone's; None: no limit.
     credits: Credits | None = 50.0
     roles: Mapping[Snowflake, Credits] = field(default_factory=dict)
     unlimited_roles: tuple[Snowflake, ...] = ()
 
     def of(self, role_ids: Collection[int]) -> float | None:
-        """What a person with these roles may spend in 24 hours; None is without limit."""
+        """The credits that a user with these roles may spend in 24 hours; None: no limit."""
         if self.credits is None or not set(role_ids).isdisjoint(self.unlimited_roles):
             return None
         return max(self.credits, *(credits for role, credits in self.roles.items() if role in role_ids), 0.0)
@@ -173,9 +173,9 @@ class Quota:
 
 @dataclass(frozen=True)
 class Access:
-    """Where, who and with which models; empty is everywhere, everyone and all.
+    """Where, who and with which models; empty means everywhere, everyone and all.
 
-    A channel stands for its threads too, a category for its channels.
+    A channel includes its threads, a category its channels.
     """
 
     channels: tuple[Snowflake, ...] = ()
@@ -183,15 +183,15 @@ class Access:
     models: tuple[ModelName, ...] = ()
 
     def offers(self, models: Iterable[str]) -> tuple[str, ...]:
-        """Those of the models that may be used."""
+        """The given models that may be used."""
         return tuple(name for name in models if not self.models or name in self.models)
 
 
 @dataclass(frozen=True)
 class Safety:
-    """Each channel follows its own age restriction on Discord, save where it is to be safe whatever that says."""
+    """Channels follow their age restriction on Discord; these settings keep channels safe in spite of it."""
 
-    #: In the whole server.
+    #: Keeps the whole server safe.
     always_safe: bool = False
     safe_channels: tuple[Snowflake, ...] = ()
     blocked_words: Annotated[tuple[BlockedWord, ...], Field(max_length=MAX_BLOCKED_WORDS)] = ()
@@ -214,16 +214,16 @@ class ServerSettings:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ServerSettings:
-        """What `as_json` wrote; keys may be missing. Raises ValidationError, a ValueError, for wrong types."""
+        """Reads the JSON of `as_json`; keys may be missing. Raises ValidationError, a ValueError, for wrong types."""
         return _SETTINGS.validate_json(json.dumps(dict(document)), strict=True)
 
     def as_json(self) -> dict[str, Any]:
-        """What differs from the defaults: a key for each group of settings in which something does."""
+        """Only the values that differ from the defaults, with a key for each group that has any."""
         document: dict[str, Any] = _SETTINGS.dump_python(self, mode="json", exclude_defaults=True)
         return {key: value for key, value in document.items() if value != {}}
 
     def changes_to(self, new: ServerSettings) -> dict[str, Any]:
-        """What `Servers.change` has to be given so that these settings become `new`."""
+        """The argument for `Servers.change` that turns these settings into `new`."""
         before, after = self.as_json(), new.as_json()
         return {key: after.get(key) for key in before | after if before.get(key) != after.get(key)}
 
@@ -232,12 +232,12 @@ _SETTINGS = TypeAdapter(ServerSettings)
 
 
 def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
-    """The server whose admins' settings hold: none in private, nor where only the person installed the bot."""
+    """The server whose settings apply; None in private messages, and where only the user has installed the bot."""
     return interaction.guild_id if interaction.is_guild_integration() else None
 
 
 async def load_server_settings(servers: Servers, guild_id: int | None) -> ServerSettings:
-    """A server's settings; outside of servers the operator's, which are kept under `EVERYWHERE`."""
+    """A server's settings; outside of servers the operator's, which are stored under `EVERYWHERE`."""
     if guild_id is None:
         return outside_settings((await servers.settings(EVERYWHERE)).settings)
     everywhere, stored = await servers.settings_of(EVERYWHERE, guild_id)
@@ -245,15 +245,15 @@ async def load_server_settings(servers: Servers, guild_id: int | None) -> Server
 
 
 def outside_settings(document: Mapping[str, Any]) -> ServerSettings:
-    """The settings for private messages and user installs: those of a safe server, unless the operator changed them."""
+    """The settings for private messages and user installs: always safe and with CREDITS_OUTSIDE, unless changed."""
     groups = {name: {**unless_set, **document.get(name, {})} for name, unless_set in OUTSIDE.items()}
     return ServerSettings.of({**document, **groups})
 
 
 async def limit_outside_servers(servers: Servers, credits: float | EllipsisType | None, *, by: int) -> None:
-    """Sets the operator's quota: credits a day of each user, None for no limit, ... if it is not set.
+    """Stores the operator's quota: credits per day for each user; None: no limit; ...: not set.
 
-    Then it is CREDITS_OUTSIDE, or no limit in a database from before that default.
+    If it is not set, it is CREDITS_OUTSIDE, or no limit in a database from before that default.
     """
     if credits is ...:
         stored = (await servers.settings(EVERYWHERE)).settings

@@ -1,6 +1,6 @@
-"""Types and limits that the operator's settings share with those of servers.
+"""Types and limits that the settings of the operator and of servers share.
 
-Every command imports them, so this module imports little.
+Every command imports this module, so it imports little.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 MAX_CREDITS = 1_000_000
-#: The default of `CREDITS_OUTSIDE_SERVERS`: credits a day for each person outside of servers.
+#: The default of `CREDITS_OUTSIDE_SERVERS`: credits per day for each user outside of servers.
 CREDITS_OUTSIDE = 10.0
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]

@@ -1,16 +1,16 @@
-"""Which prompts may not be drawn: pure functions of the texts of a request.
+"""Decides which prompts may not be drawn: pure functions of the texts of a request.
 
-Sexual content about minors is refused everywhere, without a switch. Asking for pictures that Danbooru would rate
-questionable or explicit is for channels that are age-restricted. A server may block words of its own.
+Sexual content about minors is refused everywhere, and no setting changes that. Prompts for pictures that Danbooru would
+rate questionable or explicit need an age-restricted channel. A server can also block its own words.
 
-Each rule reads a text in every way in which the model could: as it stands; without weights and escapes, so that
-`(lo:1.2)li` hides nothing; with the wildcards' alternatives side by side and put together. Accents, invisible
-characters, look-alike letters, digits for letters, and blanks or dots between letters make no difference.
+Each rule reads a text in every way in which the model could: unchanged; without weights and escapes, so that
+`(lo:1.2)li` hides nothing; with the wildcards' alternatives side by side, and expanded. Accents, invisible characters,
+look-alike letters, digits for letters, and blanks or dots between letters make no difference.
 
-Where wildcards have more combinations than can be tried, only some are. So check a prompt twice: as it was written,
-when the job is accepted, and as it is drawn, after `expand`.
+If wildcards have too many combinations, only some are tried. So check a prompt twice: as typed, when the job is
+accepted, and as drawn, after `expand`.
 
-A rule can be no wiser than words are: it knows English, Japanese and Danbooru's tags, and a little Chinese and Korean.
+The rules only look for words: in English, Japanese and Danbooru's tags, and a few in Chinese and Korean.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _CHARACTERS_OF_COMBINATIONS = 20_000
 
 @dataclass(frozen=True)
 class TermMatch:
-    """Why a request is refused: the term for a minor, and the sexual one; "" where the first says it all."""
+    """Why a request is refused: the term for a minor, and the sexual one; "" if the first alone is enough."""
 
     minor: str
     sexual: str = ""
 
 
 def minors_sexual(*prompts: str, negative: str = "") -> TermMatch | None:
-    """The finding, if the texts together ask for sexual content about minors.
+    """The terms found, if the texts together ask for sexual content about minors.
 
-    prompts: every text that is drawn from: the prompt, artists, names of LoRA files and so on. One may name the minor
-        and another the rest.
-    negative: what it names is avoided, and naming minors there is good practice. It counts in two ways only: what has a
-        negative weight in it is drawn, and with `adult` in it a sexual prompt asks for those who are not.
+    prompts: every text that affects the picture: the prompt, artists, names of LoRA files and so on. One may name the
+        minor, and another the sexual content.
+    negative: the picture avoids its terms, and naming minors there is good practice. It counts in two cases only: text
+        with a negative weight is drawn, and `adult` together with an explicit prompt asks for minors.
 
-    School clothes and classrooms count as minors beside explicit terms, unless somebody is said to be grown up.
+    School clothes and classrooms count as minors beside explicit terms, unless an adult is named.
     """
     terms = _Terms.of(*prompts, *_drawn_from_negative(negative))
     always = terms.first(Kind.ALWAYS)
@@ -81,18 +81,18 @@ def minors_sexual(*prompts: str, negative: str = "") -> TermMatch | None:
 
 
 def asks_for_nsfw(*prompts: str, negative: str = "") -> tuple[str, ...]:
-    """The terms found that Danbooru would rate questionable or explicit; none for a channel that everybody may see.
+    """The terms found that Danbooru would rate questionable or explicit.
 
-    `sensitive`, Danbooru's rating for swimsuits and underwear, is none of them. Of the negative, only what has a
+    `sensitive`, Danbooru's rating for swimsuits and underwear, does not count. Of the negative prompt, only text with a
     negative weight counts.
     """
     return _Terms.of(*prompts, *_drawn_from_negative(negative)).all(Kind.EXPLICIT)
 
 
 def blocked_words(text: str, words: Iterable[str]) -> tuple[str, ...]:
-    """Those of a server's words and phrases that the text has: whole ones, whatever their case and accents.
+    """The server's words and phrases that occur in the text as whole words; ignores case and accents.
 
-    In languages without blanks between words, any place counts.
+    In languages without blanks between words, they may also be parts of words.
     """
     readings = [fold(reading) for reading in _readings(text)]
     worded = [f" {_words_of(reading)} " for reading in readings]
@@ -114,7 +114,7 @@ def blocked_words(text: str, words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _drawn_from_negative(negative: str) -> tuple[str, ...]:
-    """A negative weight in the negative prompt draws; with cfg_scale below 1 all of it would, see MIN_CFG_SCALE."""
+    """Text with a negative weight in the negative prompt is drawn; at CFG below 1 all would be, see MIN_CFG_SCALE."""
     texts = (
         "".join(segment if weight < 0 else "," for segment, weight in parse_weights(prompt))
         for prompt in _combinations(negative)
@@ -153,7 +153,7 @@ def _words_of(folded: str, *, commas: bool = True) -> str:
 
 @dataclass(frozen=True)
 class _Terms:
-    found: dict[Kind, dict[str, None]]  # sets that keep their order
+    found: dict[Kind, dict[str, None]]  # ordered sets
 
     @classmethod
     def of(cls, *texts: str) -> _Terms:
@@ -172,7 +172,7 @@ class _Terms:
 
 @lru_cache(CACHED_TEXTS)
 def _terms_of_text(text: str) -> tuple[tuple[Kind, str], ...]:
-    """Remembered, as several rules ask of one text, when it is accepted, drawn and posted."""
+    """Cached, because several rules check the same text when it is accepted, drawn and posted."""
     return tuple(dict.fromkeys(found for reading in _readings(text) for found in _terms(fold(reading))))
 
 
@@ -199,7 +199,7 @@ def _ages(folded: str) -> Iterator[tuple[Kind, str]]:
         yield from ((Kind.MINOR, age[0]) for age in pattern.finditer(words))
 
 
-# --- Latin terms: words put together until they are a term ---
+# --- Latin terms: consecutive words are joined until they are a term ---
 
 _SKELETON = str.maketrans("013457892l", "oieastbg2i")
 _DIGITS_FOR = {"o": "0", "i": "1", "l": "1i", "e": "3", "a": "4", "s": "5", "t": "7", "b": "8", "g": "9"}
@@ -222,7 +222,7 @@ class _Found:
 
 
 def _index() -> tuple[dict[str, list[_Term]], frozenset[str]]:
-    """Terms by skeleton, in which letters and the digits that pass for them are one; and how skeletons begin."""
+    """Terms by skeleton, which replaces digits by the letters they look like; and all beginnings of skeletons."""
     terms: dict[str, list[_Term]] = {}
     for words, kind in latin_terms():
         for plural in ("", "s"):
@@ -252,7 +252,7 @@ def _latin(text: str) -> Iterator[tuple[Kind, str]]:
 
 
 def _within_words(text: str) -> Iterator[tuple[Kind, str]]:
-    """What stands in longer words: `cuteloli`, and two terms that are written as one, `nudechild`."""
+    """Terms inside longer words, such as `cuteloli`, and two terms written as one, such as `nudechild`."""
     for word in _TOKEN.findall(text):
         for found in WITHIN_A_WORD.finditer(word):
             yield Kind.ALWAYS, found[0]
@@ -283,7 +283,7 @@ def _put_together(text: str) -> Iterator[_Found]:
 
 
 def _is_written(term: _Term, text: str, tokens: list[re.Match[str]]) -> bool:
-    """Whether the words are the term, torn apart or not, and no words of their own: `shot a`, `hand up, skirt`."""
+    """Whether the words are the term, maybe with blanks inside, and not other words: `shot a`, `hand up, skirt`."""
     words = [token[0] for token in tokens]
     if not _looks_like(term.letters, "".join(words)):
         return False
@@ -308,5 +308,5 @@ def _looks_like(letters: str, written: str) -> bool:
         return False
     pairs = list(zip(letters, written, strict=True))
     if len(letters) < 4 and any(meant != seen and seen.isalpha() for meant, seen in pairs):
-        return False  # `i` for `l` is a capital I that looks so; short words are too many
+        return False  # `i` may be a capital I that looks like `l`, but too many short words would match
     return all(meant == seen or seen in _DIGITS_FOR.get(meant, "") for meant, seen in pairs)

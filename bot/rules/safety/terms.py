@@ -1,8 +1,8 @@
 """The terms that the safety rules look for, by meaning. They are searched in normalized text, see `normalize.fold`.
 
-In the lists of Latin words a line has terms with commas between; the plural in -s is meant too. A term of several words
-is also found written as one. Ratings are Danbooru's: explicit and questionable are what a channel has to be
-age-restricted for, sensitive is not.
+In the lists of Latin words, commas and line ends separate the terms; plurals in -s are found too. A term of several
+words is also found without blanks. Ratings are Danbooru's: explicit and questionable pictures need an age-restricted
+channel, sensitive ones do not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
-    #: Sexualised minors by themselves.
+    #: Sexualised minors, refused without any other term.
     ALWAYS = auto()
-    #: Somebody under 18; fine alone.
+    #: Somebody under 18; allowed alone.
     MINOR = auto()
-    #: What pupils wear and where they are; grown people too.
+    #: Clothes and places of pupils, but also of some adults.
     SCHOOL = auto()
-    #: What Danbooru rates questionable or explicit.
+    #: Rated questionable or explicit by Danbooru.
     EXPLICIT = auto()
-    #: Fine where grown people are drawn.
+    #: Allowed for adults.
     SUGGESTIVE = auto()
     ADULT = auto()
-    #: Phrases in which a word of the other lists means something else.
+    #: Phrases in which a word from another list means something else.
     HARMLESS = auto()
 
 
@@ -115,19 +115,19 @@ def latin_terms() -> list[tuple[tuple[str, ...], Kind]]:
     ]
 
 
-#: Terms that no innocent word has in it: they are found in `cuteloli` too.
+#: Terms that no harmless word contains: they are found in `cuteloli` too.
 WITHIN_A_WORD = re.compile(r"(?<!goth)(?<!gothic)loli(?!ta|go|um)|shotacon|toddlercon")
 
 _SHORT_WORDS = """
     a i ad ah al am an as at be by da de do ed el en ex go ha he hi id if in is it la le lo me mr ms my no of oh ok on
     or ow ox so st to up us we ya
 """
-#: What stands between blanks as a word of its own, not as a piece of one that was torn apart.
+#: Words of their own; other short words may be pieces of a word with blanks inside.
 SHORT_WORDS = frozenset(_SHORT_WORDS.split())
 
 _KATAKANA = "[ァ-ヺー]"
 
-#: Searched anywhere, since these languages set no blanks between words; Chinese and Korean have a few.
+#: Searched anywhere, because Japanese has no blanks between words. Includes a few Chinese and Korean terms.
 JAPANESE = {
     Kind.ALWAYS: re.compile(
         rf"(?<!{_KATAKANA})[ロ口]リ(?:コン|キャラ|巨乳|ババア)|ペドフィリア|小児性愛|児童ポルノ|トドラーコン"
@@ -161,7 +161,7 @@ _NUMBER_WORDS = (
 _AGE = rf"(\d ?\d?|{'|'.join(_NUMBER_WORDS)})"
 _YEARS = r"(?:years? ?olds?|yrs? ?olds?|years? young|yrs?|y ?o|yo|jahre|ans|anos|歳|才|岁|살)"
 
-#: An age in years, in a group. Searched in words with single blanks between; commas are words.
+#: An age in years, in one of the groups. Searched in words separated by single blanks; commas are words.
 AGES = re.compile(
     rf"(?<![\d.])\b{_AGE} ?{_YEARS}(?![a-z])"
     rf"|\b(?:aged?|ages)(?: is| of| about| around| only)? {_AGE}\b(?! ?\d)"
@@ -180,5 +180,5 @@ AGE_OF_MAJORITY = 18
 
 
 def years(age: str) -> int:
-    """What a group of AGES says."""
+    """The number in a group of AGES."""
     return _NUMBER_WORDS.index(age) + 1 if age in _NUMBER_WORDS else int(age.replace(" ", ""))
