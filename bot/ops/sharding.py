@@ -108,7 +108,7 @@ class ShardedClient(discord.AutoShardedClient):
         self._to_connect.append(shard_id)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """Does not wait, unlike discord.py's: every IDENTIFY has already waited for its turn."""
+        """Does not wait as discord.py's does, because every IDENTIFY has already waited for its turn."""
         self._turns.identifies(shard_id or 0)
 
     async def _connect_shard(self, shard_id: int, pause: float) -> None:

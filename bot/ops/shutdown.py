@@ -37,7 +37,7 @@ class InteractionTracker:
         self._seen: dict[int, None] = {}  # an ordered set
 
     def begin(self, interaction_id: int) -> None:
-        """Registers the current task as answering an interaction. Raises DuplicateInteraction or ShuttingDown."""
+        """Registers the current task as answering. Raises DuplicateInteraction, or ShuttingDown after `close`."""
         if interaction_id in self._seen:
             raise DuplicateInteraction
         if self.closed:

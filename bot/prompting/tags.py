@@ -202,7 +202,7 @@ class _Ranking:
         self._index = array("I", sorted(beginnings, key=lambda at: text[at : at + INDEX_LENGTH]))
 
     def matching(self, query: str, limit: int) -> list[Tag]:
-        """Tags whose name or alias starts with `query`, then those with a later word so; at most `limit` each."""
+        """Tags with `query` at the start of their name or an alias, then of a later word; at most `limit` of each."""
         query = query.replace("(", " ")  # text in brackets is a word like any other
         beginning = merge(self._rows(_NAME + query, limit), self._rows(_ALIAS + query, limit))
         inside = self._rows(" " + query, limit)

@@ -106,7 +106,7 @@ def role_ids(member: discord.Member) -> list[int]:
 
 @dataclass(frozen=True)
 class TypedText:
-    """The text that a user typed, before wildcards and prompt rules. `texts`: prompt, artists and all else drawn."""
+    """A user's text, before wildcards and prompt rules. `texts`: prompt, artists and everything else that is drawn."""
 
     texts: tuple[str, ...] = field(repr=False)
     negative: str = field(default="", repr=False)

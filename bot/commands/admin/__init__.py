@@ -5,8 +5,8 @@ message exists, even after a restart. Open forms do too: their fields carry the 
 showed. A custom_id is input like any other: permissions are checked on every use.
 
 From the bottom up: `summaries` put a server's settings into words, `context` loads and saves them, `controls` are the
-buttons and selects, `suggestions`, `models`, `log_channel` and `gallery` are single pages, `pages` all pages, `forms`
-ask for typed values, and `actions` do what the controls say.
+buttons and selects, `suggestions`, `models`, `log_channel` and `gallery` are single pages, `pages` has all others and
+shows them, `forms` ask for typed values, and `actions` do what the controls say.
 """
 
 from __future__ import annotations
