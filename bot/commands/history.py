@@ -107,7 +107,7 @@ class ShowImage(Component, template=r"anima:history:show"):
 
 
 class HistoryComponent(Component, template=ABSTRACT):
-    """Is about one image in the history of whoever presses it."""
+    """A component for one image in the history of the user who presses it."""
 
     def __init__(self, item: ui.Item[Any], image_id: int) -> None:
         super().__init__(item)

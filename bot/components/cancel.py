@@ -48,7 +48,7 @@ async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[st
 
 
 async def may_cancel(interaction: AnimaInteraction, job: Job) -> bool:
-    """The job's user, and whoever may delete its message. Nobody else sees a private job's message."""
+    """The job's user, and anyone who may delete its message. Nobody else sees a private job's message."""
     return job.user_id == interaction.user.id or (not job.private and await may_moderate(interaction, job))
 
 

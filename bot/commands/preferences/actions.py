@@ -105,7 +105,7 @@ class ShowPreset(PreferencesItem, template=PRESET_TEMPLATE):
 
 
 class PresetItem(PreferencesItem, template=ABSTRACT):
-    """Does something with one of the presets of whoever presses it."""
+    """An action on one of the presets of the user who presses it."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_update(interaction)

@@ -161,7 +161,7 @@ def options_given(options: Options) -> list[str]:
 
 
 async def change_defaults(interaction: AnimaInteraction, changes: Mapping[str, Any]) -> None:
-    """Saves changes of the defaults of whoever used a control; None takes one back."""
+    """Saves changes to the defaults of the user who used a control; None resets one."""
     await interaction.client.database.preferences.change_defaults(interaction.user.id, changes)
 
 
