@@ -8,7 +8,7 @@ _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/\[\]@]+)(?::(
 
 
 def head_address(text: str, port: int | None = None) -> str:
-    """`host:port`, checked. port: the one to use where there is none. Raises ValueError with a sentence."""
+    """The address as `host:port`. port: used if `text` has none. Raises ValueError with a sentence for users."""
     found = _ADDRESS.fullmatch(text.strip())
     number = int(found["port"] or port or 0) if found is not None else 0
     if found is None or not 0 < number <= 65535:
@@ -17,6 +17,6 @@ def head_address(text: str, port: int | None = None) -> str:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """The host, without brackets, and the port of what `head_address` returns."""
+    """Split `host:port` into the host, without brackets, and the port. Raises ValueError as `head_address`."""
     host, _, port = head_address(address).rpartition(":")
     return host.strip("[]"), int(port)

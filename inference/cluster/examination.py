@@ -1,7 +1,7 @@
 """Checks a cluster for `anima doctor`: whether it answers, accepts the token and runs this version; its engines.
 
-`python -m inference.cluster.examination HOST:PORT` prints that as a JSON object. It is a process of its own because Ray
-ends the process that uses it when the head is lost.
+`python -m inference.cluster.examination HOST:PORT` prints the result as a JSON object. It runs as a process of its own
+because Ray ends the process that uses it when the head is lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from inference.cluster.token import TokenError, check_token
 from inference.cluster.version import RESOURCE, code_version, engine_resource, head_mismatch
 from inference.process import EngineDied
 
-#: Seconds that the cluster has to say all this. Ray tries a wrong token for 20.
+#: Seconds until the cluster counts as unreachable. Ray retries a wrong token for 20 s.
 TIMEOUT = 90.0
 
 
@@ -31,9 +31,9 @@ class ClusterFault(Exception):
 
 @dataclass(frozen=True)
 class ClusterReport:
-    """machines: those with engines. engines: how many run this code; free: those of them that no bot uses.
+    """machines: how many have engines. engines: how many run this code. free: how many of these no bot uses.
 
-    other_versions: how many engines run other code, by its version.
+    other_versions: how many engines run other code, by version.
     """
 
     machines: int
@@ -43,7 +43,7 @@ class ClusterReport:
 
 
 def examine_cluster(address: str, token_file: Path) -> ClusterReport:
-    """Blocks for some seconds. Needs Ray. Raises ClusterFault."""
+    """Check the cluster in a child process, which takes some seconds. Needs Ray. Raises ClusterFault."""
     try:
         check_token(token_file)
         own_address(address)
@@ -71,7 +71,7 @@ def examine_cluster(address: str, token_file: Path) -> ClusterReport:
 
 
 def report(nodes: list[Mapping[str, float]], free: Mapping[str, float]) -> ClusterReport:
-    """From what each machine offers, and what of all that is not in use."""
+    """Count engines. nodes: the resources of each machine. free: the cluster's resources that are not in use."""
     engines: Counter[str] = Counter()
     machines = 0
     for offered in nodes:

@@ -1,4 +1,4 @@
-"""The head's port on this machine, which the processes of a head that was just killed still hold for a moment."""
+"""Waits until the head's port on this machine is free: processes of a killed head hold it for a moment longer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import socket
 import sys
 import time
 
-#: Seconds that those processes are given.
+#: Seconds to wait for the port.
 RELEASE_TIMEOUT = 15.0
-#: Seconds between two looks.
+#: Seconds between two checks.
 POLL_INTERVAL = 0.2
 
 
 def wait_until_free(port: int, timeout: float | None = None) -> bool:
-    """Whether nobody listens on the port any more, `timeout` (RELEASE_TIMEOUT) seconds from now at the latest."""
+    """Wait until no program listens on the port, `timeout` (or RELEASE_TIMEOUT) seconds at most. False if one does."""
     end = time.monotonic() + (RELEASE_TIMEOUT if timeout is None else timeout)
     while is_taken(port):
         if time.monotonic() >= end:
@@ -25,8 +25,8 @@ def wait_until_free(port: int, timeout: float | None = None) -> bool:
 def is_taken(port: int) -> bool:
     """Whether a program listens on the port, on any of this machine's addresses."""
     with socket.socket() as tried:
-        if sys.platform != "win32":  # there it would take a port from a program that listens
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that were closed do not count
+        if sys.platform != "win32":  # on Windows, the option would take the port from a program that listens
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore connections that were just closed
         try:
             tried.bind(("", port))
         except OSError:

@@ -1,4 +1,4 @@
-"""The actor on a machine with a GPU: it owns an `EngineProcess` there, and knows nothing of jobs."""
+"""The Ray actor on a machine with a GPU: it owns an `EngineProcess` there, and knows nothing about jobs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 
 #: The variable in which `anima engine` passes its settings to the actors, through Ray.
 HOST_SETTINGS = "ANIMA_ENGINE_HOST"
-#: Batches whose messages are kept: one that is being drawn, and one whose reader may not know that it is over.
+#: Batches whose messages are kept: the current one, and the one before, whose reader may not know yet that it ended.
 KEPT_BATCHES = 2
 
 
 @dataclass(frozen=True)
 class HostSettings:
-    """How engines are loaded on this machine; devices: one for each engine."""
+    """How to load engines on this machine. devices: one for each engine."""
 
     engine: EngineSettings
     devices: tuple[str, ...]
@@ -46,13 +46,17 @@ class HostSettings:
 
 
 class EngineHost:
-    """Messages are fetched: a burst of them travels together, and a slow reader is no burden.
+    """Runs an engine for a driver, which polls for the messages of each batch.
 
-    Methods may be called from several threads; batches are drawn one at a time.
+    With polling, a burst of messages travels together, and a slow reader does not slow the engine down. Methods may be
+    called from several threads; batches are drawn one at a time.
     """
 
     def __init__(self, load: Callable[[], Any] | None = None) -> None:
-        """`load` as `EngineProcess` takes it; None for what `HOST_SETTINGS` says, on a device that nobody has yet."""
+        """load: as for `EngineProcess`; None to follow `HOST_SETTINGS`, on a device that no other host uses.
+
+        Raises EngineDied if all devices are in use.
+        """
         self._settings: HostSettings | None = None
         if load is None:
             self._settings = HostSettings.from_environment()
@@ -64,7 +68,7 @@ class EngineHost:
         self._drawing = threading.Lock()
 
     def start(self, batch: int) -> None:
-        """Load the engine; what becomes of it are the messages of `batch`: HostLoaded, or an error."""
+        """Start loading the engine. The message of `batch` will be HostLoaded or an error."""
 
         def load(tell: Callable[[object], None]) -> None:
             description = self._engine.start()
@@ -76,7 +80,7 @@ class EngineHost:
         self._in_thread(batch, load)
 
     def begin(self, batch: int, requests: Sequence[GenerationRequest]) -> None:
-        """Draw; the messages of `batch` are stages, HostStep, HostModels, and at last the images or an error."""
+        """Start drawing. The messages of `batch` are stages, HostStep, HostModels, and finally images or an error."""
 
         def draw(tell: Callable[[object], None]) -> None:
             images = self._engine.generate(
@@ -91,7 +95,7 @@ class EngineHost:
         self._in_thread(batch, draw)
 
     def messages(self, batch: int, timeout: float) -> list[object]:
-        """All there are by now, or the first that comes within `timeout` seconds."""
+        """All messages so far. Waits up to `timeout` seconds for the first."""
         pending = self._messages[batch]
         try:
             found = [pending.get(timeout=timeout)]
@@ -102,7 +106,7 @@ class EngineHost:
         return found
 
     def check(self) -> None:
-        """Raises EngineDied where the engine ended while it had nothing to do."""
+        """Raises EngineDied if the engine ended while idle. Does nothing while it works."""
         if self._drawing.acquire(blocking=False):
             try:
                 self._engine.check()
@@ -113,11 +117,11 @@ class EngineHost:
         self._cancelled.add(batch)
 
     def stop(self) -> None:
-        """End the engine. A host that is killed needs not be asked: its engine notices."""
+        """End the engine. Not needed before the host is killed: its engine notices that and ends."""
         self._engine.stop()
 
     def process_ids(self) -> tuple[int, int | None]:
-        """Of this actor and of its engine."""
+        """The process ids of this actor and of its engine."""
         return os.getpid(), self._engine.pid
 
     def _model_hash(self) -> str:
@@ -144,14 +148,14 @@ class EngineHost:
 
 @dataclass(frozen=True)
 class DeviceLock:
-    """A device that no other host of this machine takes while this process lives."""
+    """A device that no other host on this machine can take while this process lives."""
 
     name: str
     lock: int
 
 
 def lock_device(devices: Sequence[str], folder: Path | None = None) -> DeviceLock:
-    """The first of `devices` that nobody has. Raises EngineDied where all are taken, which passes."""
+    """Lock the first free one of `devices`. Raises EngineDied if all are in use, so that the caller tries again."""
     folder = folder or Path(tempfile.gettempdir()) / f"anima-engines{_of_this_user()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     for number, device in enumerate(devices):
@@ -165,14 +169,14 @@ def lock_device(devices: Sequence[str], folder: Path | None = None) -> DeviceLoc
     raise EngineDied(f"All engines of {platform.node()} are in use ({', '.join(devices)}).")
 
 
-# The bot imports this module on every system, so modules that not every system has are imported where they are used.
+# The bot imports this module on every system, so modules of a single system are imported only where they are used.
 if sys.platform == "win32":
 
     def _of_this_user() -> str:
-        return ""  # each user has a folder for temporary files
+        return ""  # on Windows each user has a folder for temporary files
 
     def _lock(file: int) -> None:
-        """Lock a file as long as it is open. Raises PermissionError where it is locked already."""
+        """Lock a file until it is closed. Raises PermissionError if it is locked already."""
         import msvcrt
 
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
@@ -183,7 +187,7 @@ else:
         return f"-{os.getuid()}"
 
     def _lock(file: int) -> None:
-        """Lock a file as long as it is open. Raises BlockingIOError where it is locked already."""
+        """Lock a file until it is closed. Raises BlockingIOError if it is locked already."""
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

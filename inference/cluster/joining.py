@@ -1,4 +1,4 @@
-"""Connects a process of its own to the cluster. Nothing of what Ray prints there gets into the process's output."""
+"""Connects a process to the cluster, and keeps what Ray prints out of the process's output."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ logger = logging.getLogger(__name__)
 
 
 def join_cluster(address: str, ip: str, **options: Any) -> None:
-    """Connect to the cluster at `address`, as `host:port`, from this machine with the IP `ip`. Raises what Ray raises.
+    """Connect to the cluster at `address` (`host:port`) from this machine, whose IP is `ip`. Raises Ray's errors.
 
-    options: further ones of `ray.init`. From here on only `sys.__stdout__` is the process's own output.
+    options: more arguments for `ray.init`. Afterwards `sys.stdout` goes to the log: print to `sys.__stdout__` instead.
     """
     import ray
 
-    # Ray prints there what becomes of the cluster's processes, such as the last lines of one that died, whatever
-    # `log_to_driver` says. Who waits for the engine is told in one sentence.
+    # Whatever `log_to_driver` says, Ray prints news of the cluster's processes, such as the last lines of one that
+    # died. Users get one sentence about that instead.
     sys.stdout = _DebugLog()
     ray.init(address=address, _node_ip_address=ip, log_to_driver=False, **options)
 
 
 class _DebugLog(io.TextIOBase):
-    """Each line that is written to it is one of the log."""
+    """A stream that writes each line to the log, as DEBUG."""
 
     def write(self, text: str) -> int:
         for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The messages of an engine's host while it loads or draws. Its other messages are stages, images and errors."""
+"""Messages of an `EngineHost` while it loads or draws. Its other messages are stages, images and errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class HostLoaded:
 
 @dataclass(frozen=True)
 class HostModels:
-    """What `EngineClient.loaded_models` is from now on."""
+    """The new value of `EngineClient.loaded_models`."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class HostStep:
-    """A `Progress` that can be sent."""
+    """A `Progress` that can be pickled: it holds the previews, not a function that makes them."""
 
     step: int
     steps: int

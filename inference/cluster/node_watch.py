@@ -1,7 +1,7 @@
-"""`python -m inference.cluster.node_watch HEAD IP` says every few seconds that the head counts this machine as alive.
+"""`python -m inference.cluster.node_watch HEAD IP` prints `alive` while Ray's head considers this machine alive.
 
-It ends when that is no longer so. It is a process of its own because Ray ends the process that uses it when the head
-is lost. It prints `mismatch: …` where the cluster runs other code.
+It prints that every few seconds, and ends when it is no longer true. If the cluster runs other code, it prints
+`mismatch: …` and ends. It is a process of its own because Ray ends the process that uses it when the head is lost.
 """
 
 import sys
@@ -10,7 +10,7 @@ import time
 from inference.cluster.joining import join_cluster
 from inference.cluster.version import head_mismatch
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 INTERVAL = 5.0
 ALIVE, MISMATCH = "alive", "mismatch: "
 

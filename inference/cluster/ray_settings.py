@@ -1,4 +1,4 @@
-"""How Ray is started: its environment and the arguments of `ray start`; explains its errors."""
+"""Settings for Ray: its environment and the commands that start it. Also explains its errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from inference.cluster.version import engine_resource, head_resource
 
-#: Bytes of Ray's shared memory: images pass through it, and its default is a third of the machine's memory.
+#: Bytes of Ray's shared memory, which images pass through. Ray's default is a third of the machine's memory.
 OBJECT_STORE = 200_000_000
 
-#: Ray notices a machine that vanished after 15 s instead of a minute; these are for the head.
+#: Settings for the head: it notices within 15 s, instead of a minute, that a machine has vanished.
 HEALTH_CHECKS = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
@@ -22,12 +22,12 @@ HEALTH_CHECKS = {
 }
 
 
-#: Ray prefers a token in this variable to the one in a file; ours is always in the file.
+#: Ray prefers a token in this variable to the one in a file; the bot's is always in the file.
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
 
 
 def ray_environment(token_file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`environment` for a process that uses Ray."""
+    """`environment` with the variables that a process which uses Ray needs."""
     return {
         **{name: value for name, value in environment.items() if name != TOKEN_VARIABLE},
         "RAY_AUTH_MODE": "token",
@@ -35,14 +35,14 @@ def ray_environment(token_file: Path, environment: Mapping[str, str] = os.enviro
         "RAY_USAGE_STATS_ENABLED": "0",
         # Engines choose their devices themselves; Ray would hide all GPUs from an actor that asks for none.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        # By default an actor and its engine would give way to every other program of the machine.
+        # By default an actor and its engine have a lower priority than all other programs on the machine.
         "RAY_worker_niceness": "0",
         **HEALTH_CHECKS,
     }
 
 
 def head_command(port: int, address: str | None) -> list[str]:
-    """`ray start` for the head, which runs until it is ended. address: the IP by which other machines reach it."""
+    """The command that runs the head, in the foreground. address: the IP by which other machines reach it."""
     return [
         *_ray_start("--head", f"--port={port}", "--include-dashboard=false", "--num-gpus=0"),
         *(() if address is None else (f"--node-ip-address={address}",)),
@@ -52,17 +52,17 @@ def head_command(port: int, address: str | None) -> list[str]:
 
 
 def forget_last_head(port: int) -> None:
-    """Let a head start again where one was killed. Call it when nobody listens on the port any more.
+    """Delete the address that a killed head left behind. Call it once no program listens on the port any more.
 
-    Ray refuses to start while it finds the last head's address in its folder, and any process that still looks for it
-    there, such as that of engines on the same machine.
+    Ray refuses to start a head while the last one's address is in its folder and some process still uses that address,
+    such as those of engines on the same machine.
     """
-    with suppress(OSError):  # Ray says what is wrong with its folder
+    with suppress(OSError):  # Ray itself reports what is wrong with its folder
         (_head_folder(port) / "ray_current_cluster").unlink(missing_ok=True)
 
 
 def node_command(head: str, engines: int, address: str) -> list[str]:
-    """`ray start` for a machine with engines, which runs until it is ended. head: `host:port`."""
+    """The command that runs the node of a machine with engines, in the foreground. head: `host:port`."""
     return [
         *_ray_start(f"--address={head}", "--num-gpus=0"),
         f"--node-ip-address={address}",
@@ -71,7 +71,7 @@ def node_command(head: str, engines: int, address: str) -> list[str]:
 
 
 def refusal(output: str) -> str | None:
-    """A sentence for what Ray says where it will not work however often it is tried."""
+    """A sentence that explains an error in Ray's output which no retry will fix; None if there is none."""
     if "InvalidAuthToken" in output or "authentication token" in output.lower():
         return "The cluster refuses this token. Copy the token's file from the machine that runs `anima cluster`."
     if "Version mismatch" in output:

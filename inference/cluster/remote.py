@@ -1,6 +1,6 @@
-"""The driver: a child process of the bot that asks Ray for an engine on any machine, and passes its messages on.
+"""The driver: a child process of the bot that asks Ray for an engine on any machine, and relays its messages.
 
-Ray is imported only in processes of their own: here, in `joining`, `node_watch` and `examination`.
+Only processes of their own import Ray: this module, `joining`, `node_watch` and `examination` run in such.
 """
 
 from __future__ import annotations
@@ -36,23 +36,24 @@ from inference.watchdog import Timeouts
 
 T = TypeVar("T")
 
-#: Seconds that the head's port may take to answer.
+#: Seconds within which the head's port must answer.
 CONNECT_TIMEOUT = 5.0
-#: Seconds that a host waits for news before it says that there are none, and until it counts as hung or cut off.
+#: Seconds that a host waits for messages before it returns none, and seconds without an answer after which it counts as
+#: hung or cut off.
 POLL_TIMEOUT, HOST_TIMEOUT = 1.0, 15.0
 #: Seconds between two checks whether to cancel.
 POLL_INTERVAL = 0.05
-#: A machine is waited for without a limit. What the host is silent about is its own to notice, and it does.
+#: Loading has no limit because it includes the wait for a machine. The host has its own watchdog for its engine.
 REMOTE_TIMEOUTS = Timeouts(loading=math.inf)
-#: Threads of a host: messages are fetched and a batch is cancelled while others are answered.
+#: Threads of a host: it must answer other calls, such as a cancellation, while one waits for messages.
 HOST_THREADS = 4
 
 
 def load_remote_engine(address: str, token_file: str, make_host: Callable[[], Any] | None = None) -> RemoteEngine:
-    """An engine on any machine of the cluster at `address`, as `host:port`, once one is free and loaded.
+    """Load an engine on any machine of the cluster at `address` (`host:port`).
 
-    Waits for a machine without a limit. Raises EngineDied where the cluster cannot be used now, and what the engine
-    raises as it loads. `make_host` makes the engine of the host; None for what its machine is set to.
+    Waits without a limit until a machine is free. Raises EngineDied if the cluster cannot be used now, and the engine's
+    own errors when it fails to load. `make_host` makes the host's engine; None to use the settings of its machine.
     """
     ip = own_address(address)
     try:
@@ -60,7 +61,7 @@ def load_remote_engine(address: str, token_file: str, make_host: Callable[[], An
     except TokenError as error:
         raise EngineDied(str(error)) from None
     os.environ.pop(TOKEN_VARIABLE, None)
-    os.environ.update(ray_environment(Path(token_file)))  # Ray reads it as it is imported
+    os.environ.update(ray_environment(Path(token_file)))  # Ray reads it when it is imported
     import ray
 
     try:
@@ -83,9 +84,9 @@ def load_remote_engine(address: str, token_file: str, make_host: Callable[[], An
 
 
 def own_address(address: str) -> str:
-    """The IP by which this machine reaches `host:port`, which is the one by which the cluster knows it.
+    """This machine's IP on the way to `address` (`host:port`), by which the cluster knows the machine.
 
-    Raises EngineDied where nothing answers there: Ray itself would try for minutes.
+    Raises EngineDied if nothing answers at `address`: Ray itself would try for minutes.
     """
     try:
         with socket.create_connection(split_address(address), CONNECT_TIMEOUT) as connection:
@@ -99,16 +100,16 @@ def own_address(address: str) -> str:
 
 
 class RemoteEngine:
-    """Speaks for an `EngineHost`; a `RelayedEngine`."""
+    """A `RelayedEngine` that sends requests to an `EngineHost` and relays its messages."""
 
     def __init__(self, host: Any) -> None:
-        """Waits until the host has its engine. Raises EngineDied, and what the engine raises as it loads."""
+        """Waits until the host has loaded its engine. Raises EngineDied, and the engine's errors from loading."""
         self._host = host
         self._batches = count(1)
         self._machine = "a machine"
         batch = next(self._batches)
         with self._reaching_host():
-            self._wait_for(self._host.start.remote(batch), None)  # until there is a machine
+            self._wait_for(self._host.start.remote(batch), None)  # no timeout: there may be no machine yet
             loaded = self._follow(batch, HostLoaded)
         self._machine, self.description = loaded.machine, loaded.description
         self._loaded_models = loaded.description.loaded
@@ -137,7 +138,7 @@ class RemoteEngine:
 
     @contextmanager
     def _reaching_host(self) -> Iterator[None]:
-        """Where Ray on this machine dies, its calls raise an OSError: no fault of the requests."""
+        """Raise EngineDied instead of an OSError, which Ray's calls raise when Ray on this machine has died."""
         try:
             yield
         except OSError as error:
@@ -151,7 +152,10 @@ class RemoteEngine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> T:
-        """Pass on a batch's messages until one is an `end`, which is returned, or an error, which is raised."""
+        """Relay a batch's messages until one is an `end`, which is returned, or an error, which is raised.
+
+        Raises Cancelled if the batch ended after it was asked to cancel.
+        """
         asked_to_cancel = False
 
         def cancel_if_asked() -> None:
@@ -181,7 +185,10 @@ class RemoteEngine:
                         return message
 
     def _wait_for(self, reference: Any, timeout: float | None, meanwhile: Callable[[], None] = lambda: None) -> Any:
-        """What a call of the host returns. Raises EngineDied where it does not within `timeout` seconds."""
+        """The result of a call to the host, calling `meanwhile` every POLL_INTERVAL seconds until it is there.
+
+        Raises EngineDied if that takes `timeout` seconds or the host is gone, EngineFailed for the host's other errors.
+        """
         import ray
         from ray.exceptions import RayError
 
@@ -189,7 +196,7 @@ class RemoteEngine:
         try:
             while not ray.wait([reference], timeout=POLL_INTERVAL, fetch_local=True)[0]:
                 meanwhile()
-                waited += POLL_INTERVAL  # counted in polls: time in which this process was stopped is not the host's
+                waited += POLL_INTERVAL  # counted in polls: time in which this process was suspended must not count
                 if timeout is not None and waited >= timeout:
                     ray.kill(self._host)
                     raise EngineDied(f"The engine on {self._machine} was silent for {waited:.0f} s.")
@@ -204,7 +211,7 @@ class RemoteEngine:
 
 
 def _sending_time(requests: Sequence[GenerationRequest]) -> float:
-    """Seconds more for images to start from: a slow line carries one in some seconds."""
+    """Extra seconds for sending input images: on a slow connection each takes some seconds."""
     return 30.0 * sum(request.image is not None for request in requests)
 
 

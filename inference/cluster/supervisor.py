@@ -1,8 +1,8 @@
 """Keeps Ray running on a machine with engines, and ends processes that it leaves behind.
 
-A machine that was cut off for a while is never taken back by Ray's head, but its processes go on and hold the GPU. So
-the supervisor looks every few seconds whether the head counts this machine as alive; if not, it ends everything that
-it started and starts anew.
+Ray's head never readmits a machine that was cut off for a while, but the machine's processes keep running and hold the
+GPU. So the supervisor checks every few seconds whether the head considers this machine alive. If not, it ends all
+processes that it started, and starts Ray again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from inference.process import EngineDied
 
 logger = logging.getLogger(__name__)
 
-#: Seconds without a sign of life from this machine, after which Ray is restarted; and for Ray's start, and then for the
-#: first sign.
+#: Ray is restarted if `node_watch` has not reported this machine alive for MAX_SILENCE seconds. Ray's start may take
+#: START_TIMEOUT seconds, and the first report after it as long again.
 MAX_SILENCE, START_TIMEOUT = 30.0, 120.0
-#: Seconds before a node is started again, each time twice as long.
+#: Seconds before a node is restarted. The delay doubles each time, and starts over after a node that ran for long.
 MIN_RESTART_DELAY, MAX_RESTART_DELAY = 2.0, 60.0
-#: Seconds that processes have to end before they are killed.
+#: Seconds that processes get to end before they are killed.
 END_GRACE = 5.0
-#: Marks all processes of a supervisor; its value tells those of two supervisors on one machine apart.
+#: An environment variable that marks all processes of a supervisor. Each supervisor on a machine has another value.
 MARK = "ANIMA_CLUSTER_NODE"
 
 
@@ -44,9 +44,9 @@ class NodeRefused(RuntimeError):
 
 @dataclass
 class NodeSupervisor:
-    """Runs a node that offers `engines` engines, in `environment`, for the head at `head` (`host:port`).
+    """Runs a node with `engines` engines, in `environment`, for the head at `head` (`host:port`).
 
-    address: the IP by which other machines reach this one; None for the one by which it reaches the head.
+    address: the IP by which other machines reach this one; None for its IP on the way to the head.
     """
 
     head: str
@@ -70,7 +70,7 @@ class NodeSupervisor:
             self.stopped.wait(delay)
 
     def stop(self) -> None:
-        """Have `run` end everything and return; from a signal handler or another thread."""
+        """Make `run` end everything and return. Call it from a signal handler or another thread."""
         self.stopped.set()
 
     def _run_once(self) -> None:
@@ -81,7 +81,7 @@ class NodeSupervisor:
             logger.warning("%s", error)
             return
         mark = f"{self.head} {address} {_network()}"
-        end_marked(mark)  # what a supervisor left that was killed
+        end_marked(mark)  # left behind by a supervisor that was killed
         environment = {**self.environment, MARK: mark}
         with subprocess.Popen(
             node_command(self.head, self.engines, address),
@@ -150,7 +150,7 @@ def end_marked(mark: str) -> None:
 
 
 def _network() -> str:
-    """Which network this process is in: an address means one machine only within it."""
+    """The network namespace of this process: an address is unique only within one."""
     try:
         return os.readlink("/proc/self/ns/net")
     except OSError:  # not on Linux
@@ -174,7 +174,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 class _Lines:
-    """What a process prints, read in a thread."""
+    """The lines that a process prints, read in a thread."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()

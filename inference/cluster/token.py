@@ -20,7 +20,7 @@ def default_token_file() -> Path:
 
 
 def check_token(path: Path) -> None:
-    """Raises TokenError where there is no token in `path`, or others could read it."""
+    """Raises TokenError if there is no token in `path`, or if other users can read it."""
     try:
         text, mode = path.read_text(encoding="utf-8").strip(), path.stat().st_mode
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def check_token(path: Path) -> None:
 
 
 def ensure_token(path: Path) -> bool:
-    """Create a token in `path` unless there is one; whether one was created. Raises TokenError, OSError."""
+    """Create a token in `path` unless there is one. Returns whether it did. Raises TokenError, OSError."""
     if path.exists():
         check_token(path)
         return False

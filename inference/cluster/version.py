@@ -10,16 +10,16 @@ from pathlib import Path
 
 import inference
 
-#: Ray's name for "an engine that runs this code", with the version behind it. A node offers as many as it has engines,
-#: and the bot asks for one, so an engine of other code is never used.
+#: The Ray resource "an engine that runs this code", followed by the version. A node offers one for each of its engines,
+#: and the bot asks for one, so it never gets an engine that runs other code.
 RESOURCE = "anima-engine"
-#: What the head offers one of, so that nodes can see what the bot runs.
+#: The Ray resource by which nodes see which code the bot runs. The head offers one.
 HEAD_RESOURCE = "anima-bot"
 
 
 @cache
 def code_version() -> str:
-    """This version of the bot, and a hash of the code that draws, as `0.2.0-1a2b3c4d`."""
+    """The bot's version and a hash of the code in `inference`, such as `0.2.0-1a2b3c4d`."""
     digest = hashlib.sha256()
     folder = Path(inference.__file__).parent
     for path in sorted(folder.rglob("*.py")):
@@ -33,7 +33,7 @@ def engine_resource() -> str:
 
 
 def head_resource() -> str:
-    """Says the version of Python too, of which Ray wants the same everywhere."""
+    """Includes the version of Python, because Ray requires the same one on all machines."""
     return f"{HEAD_RESOURCE}-{code_version()}-python-{platform.python_version()}"
 
 
