@@ -1,4 +1,4 @@
-"""The text adapter, which bridges Qwen3's hidden states to the transformer's context: T5 tokens that read Qwen's."""
+"""The text adapter: makes the transformer's context from T5 tokens that attend to Qwen3's hidden states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TextAdapter(nn.Module):
     ) -> Tensor:
         """source: Qwen's hidden states [B, m, source_width]; ids: T5 token ids [B, n]; returns [B, n, width].
 
-        Where a batch pads texts of different lengths, the masks, bool [B, m] and [B, n], are true for real tokens.
+        If a batch pads texts of different lengths, the masks, bool [B, m] and [B, n], are true for real tokens.
         """
         x = self.embed(ids)
         target = text_rotation(ids.shape[1], self.head_dim, ids.device)

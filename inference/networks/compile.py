@@ -1,6 +1,6 @@
-"""`torch.compile` on a GPU: the blocks are compiled, and one graph serves images and texts of every size.
+"""Compiles the transformer's blocks on a GPU with `torch.compile`, to one graph for images and texts of every size.
 
-The compiler is imported where it is used: that takes as long as importing the rest of PyTorch.
+The compiler is imported only where it is used, because that takes as long as importing the rest of PyTorch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def why_not_compiled(device: str) -> str | None:
-    """Why the blocks are not compiled on `device`, in a sentence; None where they are, or never would be.
+    """A sentence if `device` is a CUDA GPU and the blocks are not compiled for lack of triton; else None.
 
-    PyTorch for Windows comes without triton, which its compiler needs; and triton works on newer GPUs alone.
+    PyTorch for Windows comes without triton, which its compiler needs, and triton works only on newer GPUs.
     """
     if not device.startswith("cuda") or has_triton():
         return None
@@ -41,7 +41,7 @@ def has_triton() -> bool:
 
 
 def is_compiler_fault(error: Exception) -> bool:
-    """Whether the compiler raised this because triton, or what triton needs, is missing or does not fit."""
+    """Whether the compiler raised this because triton, or something that triton needs, is missing or incompatible."""
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import TritonMissing
 
@@ -56,10 +56,10 @@ def leave_uncompiled(transformer: Transformer) -> None:
 
 
 def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
-    """Have each block compiled when it is first called: all blocks share one graph, and another for a batch of one.
+    """Compile each block when it is first called. All blocks share one graph, and another for a batch of one.
 
-    Sizes that are equal at first, such as sixteen heads and the sixteen tokens of a short prompt, are not taken to be
-    equal forever, as PyTorch would. The setting belongs to a thread, so it is made around every call.
+    PyTorch would assume that sizes which are equal at first, such as sixteen heads and the sixteen tokens of a short
+    prompt, are always equal. The setting that prevents this belongs to a thread, so it is made around every call.
     """
     from torch.fx.experimental import _config as shapes
 
@@ -73,10 +73,10 @@ def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
 
 @torch.inference_mode()
 def warm_up(transformer: Transformer, text: Tensor) -> None:
-    """Call the transformer as it is called with guidance of either kind and without, so that no image waits.
+    """Call the transformer with guidance of either kind and without, so that no image has to wait for the compiler.
 
-    text: [n, context_width], on the device. Nothing but the blocks is called: a whole image would also wait until the
-    hash of the model's file is known.
+    text: [n, context_width], on the device. No whole image is drawn, because that would also wait for the hash of the
+    model's file.
     """
     for passes in (2, 1):
         x = torch.zeros(passes, transformer.params.latent_channels, 8, 8, device=text.device)
@@ -86,7 +86,7 @@ def warm_up(transformer: Transformer, text: Tensor) -> None:
 
 
 def graphs_compiled() -> int:
-    """How many graphs this process has compiled so far, by PyTorch's own count."""
+    """How many graphs this process has compiled so far, as PyTorch counts them."""
     import torch._dynamo.utils
 
     return torch._dynamo.utils.counters["stats"]["unique_graphs"]

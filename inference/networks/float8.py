@@ -1,8 +1,8 @@
 """The blocks' large matrices in 8 bits (float8_e4m3fn, arXiv 2209.05433), with a scale for each row.
 
-A scale that is computed here is a power of two, so scaling rounds nothing: the only loss is that of the 3 bits of
-mantissa. Where the GPU multiplies such numbers (Ada, Hopper and newer), the activations are rounded to 8 bits too, with
-a scale for each token. Elsewhere a layer's matrix is turned into the activations' dtype for as long as it is used.
+Scales computed here are powers of two, so scaling is exact: the only loss comes from rounding to 3 bits of mantissa. If
+the GPU can multiply such numbers (Ada, Hopper and newer), the activations are rounded to 8 bits too, with a scale for
+each token. Otherwise a layer's matrix is converted to the activations' dtype each time it is used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from inference.networks.params import TransformerParams
 
 FLOAT8 = torch.float8_e4m3fn
 MAX_FLOAT8 = torch.finfo(FLOAT8).max
-#: The least scale: float16 too holds a row's numbers without loss.
+#: The exponent of the smallest scale, with which float16 too can hold a row's numbers exactly.
 MIN_EXPONENT = -14
-#: NVIDIA's Ada, the first with such products.
+#: The compute capability of NVIDIA's Ada, the first that multiplies numbers in float8.
 FIRST_WITH_FLOAT8 = (8, 9)
 
 
@@ -35,12 +35,12 @@ class ScaledRows:
 
     @classmethod
     def of(cls, matrix: Tensor) -> ScaledRows:
-        """The nearest to a matrix [rows, columns] of any other dtype. A row that is not finite becomes NaN."""
+        """Round a matrix [rows, columns] of any other dtype. A row that is not finite becomes NaN."""
         matrix = matrix.float()
         largest = matrix.abs().amax(dim=1)
         _, exponent = torch.frexp(largest.nan_to_num() / MAX_FLOAT8)
         scale = torch.exp2(exponent.clamp_min(MIN_EXPONENT).float())
-        scale = scale.where(largest.isfinite(), torch.nan)  # the conversion would make infinity a number
+        scale = scale.where(largest.isfinite(), torch.nan)  # the conversion would turn infinity into a number
         return cls((matrix / scale[:, None]).to(FLOAT8), scale)
 
     def to(self, device: torch.device) -> ScaledRows:
@@ -48,7 +48,7 @@ class ScaledRows:
 
 
 class Float8Linear(nn.Module):
-    """A linear layer without bias, in 8 bits. `multiplies`: products are of 8 bits too."""
+    """A linear layer without bias, in 8 bits. `multiplies`: whether the matrix product is computed in 8 bits too."""
 
     weight: nn.Parameter
     scale: Tensor
@@ -58,11 +58,11 @@ class Float8Linear(nn.Module):
         self.multiplies = multiplies
         where = linear.weight.device
         self.weight = nn.Parameter(torch.empty_like(linear.weight, dtype=FLOAT8), requires_grad=False)
-        # Not persistent: a model's state is the tensors of a plain one.
+        # Not persistent, so that the state dict has the same keys as without float8.
         self.register_buffer("scale", torch.ones(linear.out_features, device=where), persistent=False)
 
     def hold(self, rows: ScaledRows) -> None:
-        """Make this the layer's matrix, on the device of the one before."""
+        """Replace the layer's matrix, on the same device."""
         rows = rows.to(self.weight.device)
         self.weight.data, self.scale = rows.values, rows.scale
 
@@ -71,7 +71,7 @@ class Float8Linear(nn.Module):
 
 
 def float8_linear(x: Tensor, weight: Tensor, scale: Tensor, multiplies: bool) -> Tensor:
-    """x [..., in] times the rows [out, in] in 8 bits with their scales, as `Float8Linear` has it."""
+    """x [..., in] times the rows [out, in] in 8 bits with their scales. `multiplies`: as in `Float8Linear`."""
     if multiplies:
         return product(x, weight, scale)
     return F.linear(x, weight.to(x.dtype).mul_(scale[:, None]))
@@ -87,20 +87,20 @@ def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def multiplies_float8(device: torch.device) -> bool:
-    """Whether `device` has such products, and PyTorch a kernel for them."""
+    """Whether `device` can multiply numbers in float8, and PyTorch has a kernel for that."""
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < FIRST_WITH_FLOAT8:
         return False
     try:
         ones = torch.ones(32, 32, device=device)
         return bool((product(ones, ones.to(FLOAT8), ones[0]) == 32).all())
-    except (RuntimeError, NotImplementedError):  # such as ROCm's, on GPUs whose float8 is another
+    except (RuntimeError, NotImplementedError):  # such as ROCm's, on GPUs with another float8 format
         return False
 
 
 def keep_in_float8(blocks: nn.Module, multiplies: bool) -> None:
-    """Have the matrices of attention and MLP of transformer blocks kept in 8 bits, before they are loaded.
+    """Make the matrices of attention and MLP in transformer blocks 8-bit layers, before weights are loaded.
 
-    What the noise level shifts, scales and gates with stays as it is: it is small, and reaches every token.
+    The modulation's matrices keep their dtype: they are small, and affect every token.
     """
     for name, layer in list(blocks.named_modules()):
         parent, _, own_name = name.rpartition(".")
@@ -115,7 +115,7 @@ def in_float8(name: str) -> bool:
 
 
 def float8_layer(network: nn.Module, tensor: str) -> Float8Linear | None:
-    """The layer that a tensor's name belongs to, where it is kept in 8 bits."""
+    """The 8-bit layer whose weight has this name; None if it is not an 8-bit layer's."""
     layer, _, name = tensor.rpartition(".")
     try:
         found = network.get_submodule(layer)

@@ -23,7 +23,7 @@ class AdapterParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> AdapterParams:
-        """`shapes` maps key names without `llm_adapter.` to tensor shapes; a KeyError names a key that is not there."""
+        """`shapes` maps key names without `llm_adapter.` to tensor shapes. Raises KeyError with a missing key."""
         vocabulary, width = shapes["embed.weight"]
         return cls(
             vocabulary=vocabulary,
@@ -36,7 +36,7 @@ class AdapterParams:
 
     @property
     def shapes(self) -> Shapes:
-        """All tensors of such an adapter, by their names in it."""
+        """The shapes of all tensors of such an adapter, by their names in it."""
         width = self.width
         found: dict[str, tuple[int, ...]] = {
             "embed.weight": (self.vocabulary, width),
@@ -73,7 +73,7 @@ class TransformerParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> TransformerParams:
-        """`shapes` maps key names without prefix to tensor shapes; a KeyError names a key that is not there."""
+        """`shapes` maps key names without prefix to tensor shapes. Raises KeyError with a missing key."""
         width, patch_features = shapes["x_embedder.proj.1.weight"]
         return cls(
             width=width,
@@ -94,7 +94,7 @@ class TransformerParams:
 
     @property
     def shapes(self) -> Shapes:
-        """All tensors of such a transformer, by their names in it."""
+        """The shapes of all tensors of such a transformer, by their names in it."""
         width = self.width
         found: dict[str, tuple[int, ...]] = {
             "x_embedder.proj.1.weight": (width, (self.latent_channels + 1) * PATCH**2),

@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class Precision:
-    """compute: of matrix products, and of all weights but those in float8.
+    """compute: the dtype of matrix products, and of all weights that are not in float8.
 
     float8: the blocks' large matrices are kept in 8 bits, see `inference.networks.float8`.
     """
@@ -19,16 +19,16 @@ class Precision:
 
     @property
     def name(self) -> str:
-        """As ANIMA_DTYPE has it."""
+        """Its name in ANIMA_DTYPE."""
         return "float8" if self.float8 else str(self.compute).removeprefix("torch.")
 
     @property
     def text_encoder(self) -> torch.dtype:
-        """Qwen3's residual stream has the dtype of its weights, and values that float16 does not hold."""
+        """The dtype for Qwen3: its residual stream has the dtype of its weights, and values too large for float16."""
         return torch.float32 if self.compute == torch.float16 else self.compute
 
 
-#: What ANIMA_DTYPE may name beside "auto".
+#: The values of ANIMA_DTYPE besides "auto".
 PRECISIONS = {
     "float32": Precision(torch.float32),
     "bfloat16": Precision(torch.bfloat16),

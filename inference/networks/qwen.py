@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from inference.networks.rotary import axis_angles
 
-#: Of every released Qwen3.
+#: The same for every released Qwen3.
 ROTARY_BASE = 1e6
 EPSILON = 1e-6
 
@@ -33,7 +33,7 @@ class QwenParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> QwenParams:
-        """`shapes` maps names to tensor shapes; a KeyError names one that is not there, a ValueError what is odd."""
+        """`shapes` maps names to tensor shapes. Raises KeyError with a missing name, ValueError if sizes do not fit."""
         vocabulary, width = shapes["embed_tokens.weight"]
         head_dim = shapes["layers.0.self_attn.q_norm.weight"][0]
         heads = shapes["layers.0.self_attn.q_proj.weight"][0] // head_dim

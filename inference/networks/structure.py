@@ -1,4 +1,4 @@
-"""Builds networks as shapes without numbers (meta tensors), until a file's tensors replace them."""
+"""Builds networks of meta tensors, which have shapes but no values, until a file's tensors replace them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def shapes_alone() -> Iterator[None]:
-    """Tensors made meanwhile are on the meta device, and networks do not fill theirs.
+    """A context in which new tensors are on the meta device and networks skip the initialisation of their weights.
 
-    Random numbers on the meta device would have PyTorch import its compiler, which takes more than a second.
+    Random numbers on the meta device would make PyTorch import its compiler, which takes more than a second.
     """
     with torch.device("meta"), _Unfilled():
         yield

@@ -21,7 +21,7 @@ from inference.weights.weights_file import WeightsFile, load_module, reading_siz
 
 T5_END = "</s>"
 CACHED_PROMPTS = 64
-#: Heads for other tasks, and what ComfyUI saves beside every text encoder.
+#: Heads for other tasks, and tensors that ComfyUI saves with every text encoder.
 IGNORED_QWEN_KEYS = ("lm_head.", "score.", "v_head.", "logit_scale", "text_projection")
 
 
@@ -42,7 +42,7 @@ class PromptTokenizer:
         self._t5_end = _token_id(self._t5, T5_END, t5_folder)
 
     def __call__(self, prompt: str) -> PromptTokens:
-        """Each weighted segment is tokenised separately, and the pieces are joined; nothing is cut off.
+        """Each weighted segment is tokenised separately, and the tokens are joined; nothing is truncated.
 
         `embedding:name` is left out, see `inference.prompt`.
         """
@@ -59,12 +59,12 @@ class PromptTokenizer:
 
 
 class TextEncoder:
-    """Qwen3's last hidden states of a prompt, remembered for the prompts used last."""
+    """Encodes prompts with Qwen3. The last hidden states of the latest CACHED_PROMPTS prompts are cached."""
 
     def __init__(self, tokenizer: PromptTokenizer, qwen: Qwen) -> None:
         self.tokenizer = tokenizer
         self.qwen = qwen
-        #: Called before Qwen3 is.
+        #: Called before Qwen3 runs.
         self.before_encoding: Callable[[], None] = lambda: None
         self._remember = lru_cache(CACHED_PROMPTS)(self._encode)
 
@@ -77,7 +77,7 @@ class TextEncoder:
         return adapter(hidden, ids)[0] * weights[:, None]
 
     def forget(self) -> None:
-        """Encode every prompt again from now on, since the weights are about to change."""
+        """Clear the cache, for when the weights are about to change."""
         self._remember.cache_clear()
 
     def _encode(self, prompt: str) -> tuple[PromptTokens, Tensor]:
@@ -88,13 +88,13 @@ class TextEncoder:
 
 
 def build_qwen(file: WeightsFile) -> Qwen:
-    """A Qwen3 of the sizes of `file`, as shapes alone. Raises CheckpointError."""
+    """A Qwen3 with the sizes of `file`, on the meta device. Raises CheckpointError."""
     with shapes_alone(), reading_sizes_off(file):
         return Qwen(QwenParams.from_shapes(file.shapes))
 
 
 def load_qwen(file: WeightsFile, device: torch.device, dtype: torch.dtype) -> Qwen:
-    """Build Qwen3 to the sizes of `file`. Raises CheckpointError."""
+    """Load the Qwen3 in `file`. Raises CheckpointError."""
     qwen = build_qwen(file)
     load_module(qwen, file, device, dtype, ignored=IGNORED_QWEN_KEYS)
     return qwen

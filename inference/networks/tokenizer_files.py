@@ -1,4 +1,4 @@
-"""Opens a tokenizer: one file, `tokenizer.json`, or what Qwen publishes, `vocab.json` with `merges.txt`."""
+"""Opens a tokenizer: one file, `tokenizer.json`, or two as Qwen publishes them, `vocab.json` and `merges.txt`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.request import CheckpointError
 
 QWEN_EMPTY = "<|endoftext|>"
 
-#: Where Qwen's tokenizer cuts a text before it looks for pairs (github.com/QwenLM/Qwen, tokenization_note.md).
+#: How Qwen's tokenizer splits a text before it merges pairs (github.com/QwenLM/Qwen, tokenization_note.md).
 QWEN_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -30,7 +30,7 @@ def open_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _qwen_tokenizer(folder: Path) -> Tokenizer:
-    """Byte-level BPE. Its special tokens are in `tokenizer_config.json`; without it, only the empty text has one."""
+    """Byte-level BPE. Its special tokens are in `tokenizer_config.json`; without that file, only QWEN_EMPTY is one."""
     tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -45,7 +45,7 @@ def _qwen_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _added_tokens(config: Path) -> list[AddedToken]:
-    """In the order of their ids, which is how they get these ids."""
+    """Sorted by id, because the tokenizer numbers them in the order in which they are added."""
     if not config.is_file():
         return []
     entries = json.loads(config.read_text(encoding="utf-8")).get("added_tokens_decoder", {})

@@ -1,7 +1,7 @@
 """Anima's diffusion transformer: a noisy latent, a noise level and a text context in, a velocity out.
 
-Module names are the key names of the released files, so a file's tensors load without renaming. One image is a
-video of one frame, which leaves of the video model (NVIDIA Cosmos-Predict2, arXiv 2501.03575) only what is here.
+Modules are named like the keys of the released files, so a file's tensors load without renaming. The architecture is
+that of a video model (NVIDIA Cosmos-Predict2, arXiv 2501.03575), reduced to what a single frame needs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from inference.networks.adapter import TextAdapter
 from inference.networks.params import PATCH, TransformerParams
 from inference.networks.rotary import axis_angles, rotate
 
-#: In float16, what attention and MLP add to the residual stream is computed at this part of its size, since it can be
-#: larger than any number of that dtype.
+#: In float16, attention and MLP multiply what they add to the residual stream by this factor, because it can exceed the
+#: range of that dtype.
 FLOAT16_PART = 2**-6
 
-#: Shorter contexts count as padded to this many tokens with zero rows, which are real keys of the attention.
+#: Shorter contexts count as padded to this many tokens with zero rows, which take part in attention.
 CONTEXT_LENGTH = 512
 
-#: Normalized attention guidance as it is usual for Anima. A scale of 1 would leave the attention as it is.
+#: The usual settings for Anima of normalized attention guidance. A scale of 1 would change nothing.
 NAG_SCALE = 5.0
 NAG_TAU = 2.5
 NAG_ALPHA = 0.25
@@ -39,9 +39,9 @@ NAG_ALPHA = 0.25
 
 @dataclass(frozen=True)
 class Context:
-    """What the blocks' cross-attentions read: the text, already projected to each block's keys and values.
+    """The text, projected to the keys and values of each block's cross-attention.
 
-    It does not change from step to step, so it is computed once for a batch of images.
+    It is the same at every step, so it is computed once for a batch of images.
     """
 
     #: For each block, two tensors [B, heads, L, head_dim].
@@ -59,7 +59,7 @@ class Context:
         return [(key, value, self.avoided.bias) for key, value in self.avoided.keys_values]
 
     def select_rows(self, rows: Sequence[int], blocks: slice) -> Context:
-        """That of some rows of the batch; only the keys and values of these blocks are taken."""
+        """The context of some rows of the batch, for these blocks. Keys and values of other blocks keep all rows."""
         index = torch.tensor(rows, device=self.bias.device)
         keys_values = list(self.keys_values)
         keys_values[blocks] = [(key[index], value[index]) for key, value in keys_values[blocks]]
@@ -85,8 +85,8 @@ class Transformer(nn.Module):
         """The velocity `noise - x0` at `x`.
 
         x: float [B, C, H/8, W/8]; an odd side is padded by its first row or column, as in ComfyUI.
-        level: the noise level, float32 [B] or [1], 0 to 1, or what `modulation` gave for it.
-        cache: leaves blocks out, for fast mode. Returns float32 like `x`.
+        level: the noise level, float32 [B] or [1], 0 to 1, or the result of `modulation` for it.
+        cache: skips blocks, for fast mode. Returns float32 like `x`.
         The residual stream is float32, the matrix products have the dtype of the weights.
         """
         rows, columns = x.shape[-2:]
@@ -116,12 +116,12 @@ class Transformer(nn.Module):
         return velocity[..., :rows, :columns]
 
     def modulation(self, sigma: Tensor) -> Modulation:
-        """What noise levels, float32 [B], 0 to 1, shift, scale and gate with."""
+        """The shifts, scales and gates for noise levels, float32 [B], 0 to 1."""
         of_blocks, of_final = self._modulations(sigma)
         return Modulation(tuple(of_blocks(slice(None))), of_final)
 
     def _modulations(self, level: Tensor | Modulation) -> tuple[Callable[[slice], Sequence[Tensor]], Tensor]:
-        """What gives the modulation of some blocks, computed only when it is asked for, and that of the last layer."""
+        """A function that computes the modulation of some blocks on demand, and the modulation of the last layer."""
         if isinstance(level, Modulation):
             return level.blocks.__getitem__, level.final
         sinusoid = self.t_embedder[0](level).to(self.final_layer.linear.weight.dtype)
@@ -141,9 +141,9 @@ class Transformer(nn.Module):
         rotation: tuple[Tensor, Tensor],
         context: Context,
     ) -> Tensor:
-        """What some of the blocks make of the residual stream, float32 [B, N, width].
+        """Run some of the blocks on the residual stream, float32 [B, N, width], and return it.
 
-        modulation: that of these blocks, as in `Modulation.blocks`.
+        modulation: of these blocks, as in `Modulation.blocks`.
         """
         for block, of_level, (key, value), avoided in zip(
             self.blocks[blocks],
@@ -158,7 +158,7 @@ class Transformer(nn.Module):
     def context(self, texts: Sequence[Tensor], avoided: Sequence[Tensor] | None = None) -> Context:
         """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values.
 
-        avoided: as many texts, which normalized attention guidance steers away from.
+        avoided: a text for each of them, which normalized attention guidance steers away from.
         """
         tokens, bias = pad_texts(texts)
         keys_values = [block.cross_attn.keys_values(tokens) for block in self.blocks]  # type: ignore[union-attr, operator]
@@ -166,15 +166,15 @@ class Transformer(nn.Module):
 
 
 def pad_texts(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack texts of different lengths [n, C] to one [B, L, C] with the attention bias [B, 1, 1, L] that goes with it.
+    """Stack texts of different lengths [n, C] into one tensor [B, L, C], with an attention bias [B, 1, 1, L].
 
     The model was trained with each text padded by zero rows to CONTEXT_LENGTH. Keys and values of a zero row are
-    zero, so each only adds exp(0) to the softmax's denominator: a few zero rows with the logarithm of their number
-    as a bias say the same, at a fraction of the cost. Rows that only fill up the batch have a bias of minus infinity.
+    zero, so each only adds exp(0) to the softmax's denominator. A few zero rows whose biases make up the same sum have
+    the same effect at a fraction of the cost. Rows that only pad the batch have a bias of minus infinity.
     """
     zero_biases = [_zero_row_biases(CONTEXT_LENGTH - len(text), text.dtype) for text in texts]
     longest = max(len(text) + len(biases) for text, biases in zip(texts, zero_biases, strict=True))
-    length = math.ceil(longest / 8) * 8  # kernels on the GPU want it aligned
+    length = math.ceil(longest / 8) * 8  # aligned for the GPU's kernels
     tokens = texts[0].new_zeros(len(texts), length, texts[0].shape[-1])
     bias = texts[0].new_full((len(texts), 1, 1, length), -torch.inf)
     for i, (text, biases) in enumerate(zip(texts, zero_biases, strict=True)):
@@ -212,7 +212,7 @@ class Block(nn.Module):
         self.adaln_modulation_mlp = low_rank_modulation(width, rank, 3)
 
     def modulation(self, embedding: Tensor, shared: Tensor) -> Tensor:
-        """As in `Modulation.blocks`, of an embedding [B, 1, width] and what all blocks share, [B, 1, 3 width]."""
+        """This block's entry of `Modulation.blocks`. embedding: [B, 1, width]. shared by all blocks: [B, 1, 3 width]"""
         parts = (self.adaln_modulation_self_attn, self.adaln_modulation_cross_attn, self.adaln_modulation_mlp)
         return torch.cat([part(embedding) + shared for part in parts], dim=-1)
 
@@ -242,7 +242,7 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(params.width, PATCH**2 * params.latent_channels, bias=False)
 
     def modulation(self, embedding: Tensor, shared: Tensor) -> Tensor:
-        """As `Modulation.final`, of the same as a block's."""
+        """The value of `Modulation.final`. embedding, shared: as in `Block.modulation`."""
         own = self.adaln_modulation(embedding)
         return own + shared[..., : own.shape[-1]]
 
@@ -309,12 +309,13 @@ class CrossAttention(FusedProjections):
 
 
 def apply_nag(attended: Tensor, avoided: Tensor) -> Tensor:
-    """Normalized attention guidance (Chen et al. 2025, arXiv 2505.21179) of what an attention gave for two texts.
+    """Normalized attention guidance (Chen et al. 2025, arXiv 2505.21179): steer an attention's output away from a text.
 
-    attended, avoided: [B, N, C]. What is extrapolated is shortened, token by token, to at most NAG_TAU times the L1
-    length of the longer of the two, and then blended with `attended`. The scale counts as in the authors' own program:
-    1 changes nothing. The authors shorten to the length of `attended` alone. Here that would shorten everything: the
-    zero rows of a text take part in its attention, so the shorter of two texts has a shorter one.
+    attended, avoided: the output [B, N, C] for the prompt and for the text to avoid. The extrapolation from `avoided`
+    through `attended` is limited, token by token, to NAG_TAU times the larger L1 norm of the two, and then blended with
+    `attended`. As in the authors' code, a scale of 1 changes nothing. Unlike here, they limit it by the norm of
+    `attended` alone. For Anima that would shrink everything: zero rows of padding take part in attention, so the
+    shorter of two texts has outputs with a smaller norm.
     """
     dtype = attended.dtype
     attended, avoided = attended.float(), avoided.float()
@@ -383,7 +384,7 @@ class TimeEmbedding(nn.Module):
 
 
 def low_rank_modulation(width: int, rank: int, outputs: int) -> nn.Sequential:
-    """`W2 W1 e` with keys `.1` and `.2`; the SiLU that the keys count as `.0` is taken once for all blocks."""
+    """`W2 W1 e` with keys `.1` and `.2`; the SiLU that the keys count as `.0` is computed once for all blocks."""
     return nn.Sequential(
         nn.Identity(), nn.Linear(width, rank, bias=False), nn.Linear(rank, outputs * width, bias=False)
     )
@@ -395,12 +396,12 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def scale_down(x: Tensor) -> Tensor:
-    """What the last layer of a branch reads: in float16, so much smaller that its result is one of that dtype."""
+    """In float16, scale down the input of a branch's last layer, so that its output stays within that dtype's range."""
     return x * FLOAT16_PART if x.dtype == torch.float16 else x
 
 
 def gated(x: Tensor, gate: Tensor, branch: Tensor) -> Tensor:
-    """The residual stream with a branch of scaled-down numbers added."""
+    """Add a branch to the residual stream, times its gate, and undo `scale_down`."""
     if branch.dtype == torch.float16:
         return torch.addcmul(x, gate.float(), branch.float(), value=1 / FLOAT16_PART)
     return x + gate * branch
@@ -409,8 +410,8 @@ def gated(x: Tensor, gate: Tensor, branch: Tensor) -> Tensor:
 def image_rotation(height: int, width: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines [height * width, head_dim / 2] of the angles of an image's tokens, row by row.
 
-    The head is shared out among time, row and column; the one frame's time is 0. The bases of row and column are
-    those of a context four times as long (NTK-aware scaling: 4 ** (n / (n - 2)) for an axis with n of the features).
+    The head's features are divided among time, row and column; the only frame has time 0. The bases of row and column
+    are for a context four times as long (NTK-aware scaling: times 4 ** (n / (n - 2)) for an axis with n features).
     """
     across = head_dim // 6 * 2
     base = 10000 * 4 ** (across / (across - 2))

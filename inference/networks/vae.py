@@ -20,12 +20,12 @@ from inference.weights.weights_file import WeightsFile, load_module, reading_siz
 
 #: Sides of an image are this many times those of its latent.
 SCALE = 8
-#: To how many latent positions on each side the decoder's convolutions reach.
+#: How many latent positions the decoder's convolutions reach to each side.
 REACH = 18
-#: The side of tiles in latent positions, and how much of it they share. Near a tile's edges convolutions miss up to
-#: REACH positions, and the attention misses all other tiles, so no overlap makes tiles equal to the whole. A quarter is
-#: enough for the windows to leave the edges to the neighbour: tiles of 16 positions of the miniature, which miss most,
-#: are 1.4 levels of 255 from the whole on average without overlap, 0.33 with a quarter, 0.29 with a half.
+#: The side of tiles and their overlap, in latent positions. Near a tile's edge convolutions lack up to REACH positions,
+#: and attention never sees other tiles, so tiles differ from the whole with any overlap. A quarter is enough for the
+#: blending to take edges from the neighbouring tile: in the miniature model with tiles of 16, the worst case, pixels
+#: differ by 1.4 levels of 255 on average without overlap, by 0.33 with a quarter, and by 0.29 with a half.
 TILE, OVERLAP = 64, 16
 
 # Mean and standard deviation of each of the 16 latent channels, over the images the model was trained on.
@@ -38,7 +38,7 @@ LATENT_STD = (
     *(3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160),
 )
 
-#: What some programs write of the same into a VAE's file.
+#: Keys under which some programs write these statistics into a VAE's file.
 STATISTICS = frozenset({"latents_mean", "latents_std", "mean", "std", "inv_std", "scale", "scaling_factor"})
 
 
@@ -61,7 +61,7 @@ class VaeParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> VaeParams:
-        """`shapes` maps key names to tensor shapes; a KeyError names a key that is not there."""
+        """`shapes` maps key names to tensor shapes. Raises KeyError with a missing key."""
         return cls(
             latent_channels=shapes["conv2.weight"][0],
             down=_levels(shapes, "encoder.downsamples."),
@@ -80,24 +80,24 @@ def _levels(shapes: Mapping[str, Sequence[int]], prefix: str) -> tuple[Level, ..
 
 
 def still_image_weight(key: str, tensor: Tensor) -> Tensor | None:
-    """What a tensor of the video VAE's file is for a single frame: None where it takes no part."""
+    """Convert a tensor of the video VAE's file for a single frame; None if it is not needed."""
     if ".time_conv." in key or key in STATISTICS:
         return None
     if key.endswith(".gamma"):
         return tensor.flatten()
-    if key.endswith(".weight") and tensor.ndim == 2:  # a convolution of one pixel, kept as a matrix
+    if key.endswith(".weight") and tensor.ndim == 2:  # a 1x1 convolution, stored as a matrix
         return tensor[..., None, None]
     return tensor[:, :, -1] if tensor.ndim == 5 else tensor
 
 
 def build_vae(file: WeightsFile) -> Vae:
-    """A VAE of the sizes of `file`, as shapes alone. Raises CheckpointError."""
+    """A VAE with the sizes of `file`, on the meta device. Raises CheckpointError."""
     with shapes_alone(), reading_sizes_off(file):
         return Vae(VaeParams.from_shapes(file.shapes))
 
 
 def load_vae(file: WeightsFile, device: torch.device, dtype: torch.dtype) -> Vae:
-    """Build a VAE to the sizes of `file`. Raises CheckpointError."""
+    """Load the VAE in `file`. Raises CheckpointError."""
     vae = build_vae(file)
     load_module(vae, file, device, dtype, convert=still_image_weight)
     return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -123,10 +123,10 @@ class Vae(nn.Module):
         return self._in_range(lambda z: self.decoder(self.conv2(z)), z)
 
     def decode_in_tiles(self, latent: Tensor, tile: int = TILE, overlap: int = OVERLAP) -> Tensor:
-        """As `decode`, for images that would not fit, on the CPU: tiles of `tile` latent positions, blended where they
-        overlap.
+        """As `decode`, for images that do not fit into memory: in tiles of `tile` latent positions, blended where they
+        overlap. The result is on the CPU.
 
-        A tile's attention sees that tile alone, so the image is close to `decode`'s, not equal.
+        A tile's attention sees only that tile, so the image is close to that of `decode`, but not equal.
         """
         height, width = latent.shape[-2:]
         pixels = torch.zeros(len(latent), 3, SCALE * height, SCALE * width)
@@ -137,7 +137,7 @@ class Vae(nn.Module):
         return pixels
 
     def decoding_bytes(self, latent: Tensor) -> int:
-        """About how much memory `decode` needs at its peak: a few maps of the widest channels at full size."""
+        """About how much memory `decode` needs at its peak: a few of the widest feature maps at full size."""
         widest = max(level.inputs for level in self.decoder.levels[-3:])
         pixels = latent.shape[0] * latent.shape[-2] * latent.shape[-1] * SCALE**2
         return 5 * pixels * widest * self.conv2.weight.element_size()
@@ -148,7 +148,7 @@ class Vae(nn.Module):
         return (mean - self.latent_mean) / self.latent_std
 
     def _in_range(self, network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """What a part makes of x, float32. Numbers that are too large for float16 are computed again in float32."""
+        """Run a part of the VAE on x; returns float32. If float16 overflows, it runs again in float32."""
         dtype = self.conv2.weight.dtype
         result = network(x.to(dtype, memory_format=torch.channels_last)).float()
         if dtype != torch.float16 or result.isfinite().all() or not x.isfinite().all():
@@ -163,8 +163,8 @@ class Vae(nn.Module):
                 weight.data = weights[name]
 
     def encode_in_tiles(self, pixels: Tensor, tile: int = TILE, overlap: int = OVERLAP) -> Tensor:
-        """As `encode`, for images that would not fit, on the CPU: tiles of `tile` latent positions, blended where they
-        overlap.
+        """As `encode`, for images that do not fit into memory: in tiles of `tile` latent positions, blended where they
+        overlap. The result is on the CPU.
 
         `pixels` may be on the CPU; only a tile at a time is moved to the weights' device.
         """
@@ -179,7 +179,7 @@ class Vae(nn.Module):
 
 
 def _channel_constant(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values, device="cpu").view(1, -1, 1, 1)  # a real tensor, also under the meta device
+    return torch.tensor(values, device="cpu").view(1, -1, 1, 1)  # not on the meta device, where the VAE is built
 
 
 def _scaled(positions: slice) -> slice:
@@ -235,7 +235,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(inputs, outputs, 3, padding=1),
             ChannelNorm(outputs),
             nn.SiLU(),
-            nn.Identity(),  # a dropout in training; the released keys count it
+            nn.Identity(),  # dropout in training; the released keys count it
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
