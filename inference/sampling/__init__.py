@@ -6,7 +6,7 @@
     x = schedule[0] * initial_noise(7, 1, 16, 1, 128, 128)
     latent = sample("er_sde", denoiser, x, schedule, seeds=[7])
 
-Everything here knows tensors and numbers only, nothing of networks, prompts or images.
+This package works on tensors and numbers only; it knows nothing about networks, prompts or images.
 """
 
 from inference.sampling.noise import initial_noise

@@ -13,7 +13,7 @@ from inference.sampling.solver import DenoisePair, Steps, ancestral, finite_lamb
 
 
 def euler_cfg_pp(denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """Euler's method in rectified flow's own terms."""
+    """Euler's method for rectified flow."""
     for sigma, sigma_next in pairwise(sigmas):
         guided, unguided = denoise(x, sigma)
         direction = (x - (1 - sigma) * unguided) / sigma
@@ -24,7 +24,7 @@ def euler_cfg_pp(denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], *_: o
 def euler_ancestral_cfg_pp(
     denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float
 ) -> Steps:
-    """`euler_cfg_pp` down to sigma_down, with noise back to sigma_next, both measured in sigma / alpha."""
+    """`euler_cfg_pp` down to sigma_down, with noise added back to sigma_next, both measured in sigma / alpha."""
     for sigma, sigma_next in pairwise(finite_lambda(sigmas, shift)):
         guided, unguided = denoise(x, sigma)
         if sigma_next == 0:
@@ -71,14 +71,14 @@ def dpmpp_2m_cfg_pp(denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], *_
 
 
 def res_multistep_cfg_pp(denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """The Refined Exponential Solver, its history that of the unguided prediction."""
+    """The Refined Exponential Solver, with the unguided predictions as its history."""
     yield from _res_multistep(denoise, x, sigmas, None)
 
 
 def res_multistep_ancestral_cfg_pp(
     denoise: DenoisePair, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float
 ) -> Steps:
-    """`res_multistep_cfg_pp` down to sigma_down, with noise back to sigma_next."""
+    """`res_multistep_cfg_pp` down to sigma_down, with noise added back to sigma_next."""
     yield from _res_multistep(denoise, x, sigmas, noise)
 
 

@@ -20,7 +20,7 @@ from inference.sampling.solver import (
     sde_step,
 )
 
-#: The adaptive solver's tolerances, its first step in -log(sigma), and how large a factor a step must keep to be taken.
+#: The adaptive solver's tolerances, its first step in -log(sigma), and the least factor with which it accepts a step.
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE, FIRST_STEP, ACCEPTED_FACTOR = 0.05, 0.0078, 0.05, 0.81
 
 
@@ -70,7 +70,7 @@ def dpmpp_2m_sde_heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float], nois
 
 
 def dpmpp_3m_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """DPM-Solver++(3M) SDE, eta 1: x0's slope and curve in lambda, from the last three."""
+    """DPM-Solver++(3M) SDE, eta 1: x0's slope and curve in lambda, from the last three x0s."""
     last_x0 = last_slope = x
     last_h = second_last_h = math.inf
     for i, (sigma, sigma_next) in enumerate(pairwise(finite_lambda(sigmas, shift))):
@@ -94,7 +94,7 @@ def dpmpp_3m_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: No
 
 
 def dpmpp_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """DPM-Solver++ SDE with a look halfway in lambda, eta 1."""
+    """DPM-Solver++ SDE that looks ahead halfway in lambda, eta 1."""
     for sigma, sigma_next in pairwise(finite_lambda(sigmas, shift)):
         x0 = denoise(x, sigma)
         if sigma_next == 0:
@@ -107,9 +107,9 @@ def dpmpp_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise
 
 
 def dpmpp_2s_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """DPM-Solver++(2S) down to sigma_down, and noise back to sigma_next as in `euler_a`.
+    """DPM-Solver++(2S) down to sigma_down, with noise added back to sigma_next as in `euler_a`.
 
-    The look ahead is halfway in lambda; from sigma 1, where lambda is infinite, it is at 0.9999.
+    It looks ahead halfway in lambda, or from sigma 1, where lambda is infinite, to 0.9999.
     """
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
@@ -126,8 +126,8 @@ def dpmpp_2s_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noi
 def dpm_fast(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
     """DPM-Solver of order 3 on equal steps of -log(sigma) (arXiv 2206.00927, DPM-Solver-fast).
 
-    It asks the denoiser as often as the schedule has steps, takes only the schedule's ends, and stops at its last sigma
-    above 0: that much noise is left, as in the reference.
+    It calls the denoiser as often as the schedule has steps, but uses only the schedule's ends. It stops at the last
+    sigma above 0, so that much noise is left, as in the reference.
     """
     calls = len(sigmas) - 1
     if calls == 0:
@@ -142,10 +142,10 @@ def dpm_fast(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -
 
 
 def dpm_adaptive(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """DPM-Solver with orders 2 and 3 compared, and steps as long as their difference allows
-    (arXiv 2206.00927, algorithm 3 and appendix C). It ends as `dpm_fast` does.
+    """DPM-Solver that compares orders 2 and 3, and makes steps as long as their difference allows
+    (arXiv 2206.00927, algorithm 3 and appendix C). It ends like `dpm_fast`.
 
-    The images of a batch share their steps, so this solver is given one at a time.
+    All images of a batch would share its steps, so `sample` gives it one image at a time.
     """
     if len(sigmas) == 1:
         return
@@ -159,7 +159,7 @@ def dpm_adaptive(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: objec
         error = float(((low - high) / tolerance).square().mean().sqrt())
         factor = 1 + math.atan((1 / (error + 1e-8)) ** (1 / 3) - 1)
         h *= factor
-        if factor >= ACCEPTED_FACTOR or not math.isfinite(factor):  # what is no number any more gets no better
+        if factor >= ACCEPTED_FACTOR or not math.isfinite(factor):  # with NaN, no step would help
             x0 = x - math.exp(-t) * epsilon
             t, x, last = (t_next if math.isfinite(factor) else end), high, low
             yield x, x0
@@ -205,7 +205,7 @@ def _order_3(
 
 
 def _orders_2_and_3(denoise: Denoise, x: Tensor, epsilon: Tensor, t: float, t_next: float) -> tuple[Tensor, Tensor]:
-    """Both from the same look ahead, a third of the way."""
+    """x by either order, both with the same look ahead, a third of the way."""
     ahead = _look_ahead(denoise, x, epsilon, t, t_next, 1 / 3)
     low = _order_2(denoise, x, epsilon, t, t_next, 1 / 3, ahead)
     return low, _order_3(denoise, x, epsilon, t, t_next, ahead)

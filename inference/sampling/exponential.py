@@ -19,7 +19,7 @@ class _ErSdeNoise:
     """The paper's shape of the noise: phi(v) = v * (exp(v ** 0.3) + 10)."""
 
     def calm(self, v: float, v_next: float) -> float:
-        """phi(v_next) / phi(v) * v / v_next: what remains of x's noise, in proportion."""
+        """phi(v_next) / phi(v) * v / v_next: the share of x's noise that remains."""
         return (math.exp(v_next**0.3) + 10) / (math.exp(v**0.3) + 10)
 
     def weights(self, points: NDArray[np.float64], width: float, v_next: float) -> NDArray[np.float64]:
@@ -31,7 +31,7 @@ class _ErSdeNoise:
 
 @dataclass(frozen=True)
 class _ReverseTimeNoise:
-    """That of the reverse-time SDE, phi(v) = v ** (eta + 1) (arXiv 2309.06169, section 4); eta 0 is the ODE."""
+    """The noise of the reverse-time SDE, phi(v) = v ** (eta + 1) (arXiv 2309.06169, section 4); eta 0 is the ODE."""
 
     eta: float
 
@@ -104,7 +104,7 @@ def seeds_2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, 
 
 
 def seeds_3(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """SEEDS-3, with looks at a third and two thirds of the step (arXiv 2305.14267, algorithm 3)."""
+    """SEEDS-3, which calls the denoiser also at a third and two thirds of the step (arXiv 2305.14267, algorithm 3)."""
     for sigma, sigma_next in pairwise(finite_lambda(sigmas, shift)):
         x0 = denoise(x, sigma)
         if sigma_next == 0:
@@ -122,7 +122,7 @@ def seeds_3(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, 
 
 
 def _exp_heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float, *, eta: float) -> Steps:
-    """Heun's method for exponential integrators, in x0: a look at the step's end (Hochbruck & Ostermann 2005)."""
+    """Heun's method for exponential integrators, in x0: looks ahead to the step's end (Hochbruck & Ostermann 2005)."""
     for sigma, sigma_next in pairwise(finite_lambda(sigmas, shift)):
         x0 = denoise(x, sigma)
         if sigma_next == 0:
@@ -140,7 +140,7 @@ exp_heun_2_x0_sde = partial(_exp_heun, eta=1.0)
 
 
 class _ExponentialStep:
-    """One step in lambda with its looks on the way; the noise of each look goes on from that of the one before."""
+    """One step in lambda with the points where it calls the denoiser; the noise at each continues that of the last."""
 
     def __init__(self, x: Tensor, sigma: float, sigma_next: float, *, eta: float, noise: Noise) -> None:
         self.x, self.sigma, self.eta, self.noise = x, sigma, eta, noise
@@ -152,7 +152,7 @@ class _ExponentialStep:
         return -part * self.h * (self.eta + 1)
 
     def to(self, sigma: float, part: float, x0s: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-        """x at this sigma, a part of the step away, for x0s of these weights."""
+        """x at `sigma`, which is `part` of the step away, from x0s with these weights."""
         moved = sigma / self.sigma * math.exp(-part * self.h * self.eta) * self.x
         for weight, x0 in zip(weights, x0s, strict=True):
             moved = moved - (1 - sigma) * weight * x0

@@ -1,4 +1,4 @@
-"""Masks: redraws a part of an image and leaves the rest as it is."""
+"""Masks: redraws a part of an image and keeps the rest."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from inference.sampling.schedules import TIMES, shift_time
 
 
 class Redraw:
-    """What a mask does to a denoiser: outside of it, x is the latent noised by x's own noise, and x0 is the latent.
+    """Applies a mask to a denoiser: outside of it, the input is the latent with x's noise, and the output the latent.
 
-    mask: [B or 1, 1, H, W], 1 = draw; brought to the latent's size bilinearly. latent and x: [B, C, (1,) h, w], x
-    noised from the latent to sigmas[0]; one latent may serve for all.
+    mask: [B or 1, 1, H, W], 1 = draw; resized to the latent's size bilinearly. latent, x: [B, C, (1,) h, w]; x is the
+    latent noised to sigmas[0]. A single latent can serve all images.
 
-    Raises ValueError where their shapes do not fit.
+    Raises ValueError if their shapes do not fit.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class Redraw:
         self._sigmas = sigmas
 
     def changes_nothing(self) -> bool:
-        """Whether x0 is the latent at every step: nothing is left of the mask in the latent's size, or it is so dark
-        that no place has its turn."""
+        """Whether x0 is the latent at every step: in the latent's size nothing is left of the mask, or a differential
+        mask is so dark that no place is ever drawn."""
         return not any(bool(self._mask_at(sigma).any()) for sigma in self._sigmas[:-1])
 
     def blend_input(self, x: Tensor, sigma: float) -> Tensor:
@@ -44,7 +44,7 @@ class Redraw:
         return x0 * mask + self.latent * (1 - mask)
 
     def _mask_at(self, sigma: float) -> Tensor:
-        """The mask; of a differential one the places whose turn has come by this sigma."""
+        """The mask; for a differential one, 1 in the places that are drawn from this sigma on or earlier."""
         if self._range is None:
             return self.mask
         last, first = self._range
@@ -55,7 +55,7 @@ class Redraw:
 def fitted(mask: Tensor, like: Tensor) -> Tensor:
     """The mask in the latents' size, dtype and device, with their number of axes.
 
-    Raises ValueError where it is not [B or 1, 1, H, W].
+    Raises ValueError if it is not [B or 1, 1, H, W].
     """
     if mask.ndim != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, len(like)):
         raise ValueError(f"a mask must be [B, 1, H, W] with B {len(like)} or 1, and this is {list(mask.shape)}")

@@ -1,4 +1,4 @@
-"""Solvers that use the slopes or the x0s of the steps before, and ask the denoiser once a step."""
+"""Solvers that use the slopes or x0s of earlier steps, and call the denoiser once per step."""
 
 import math
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ Precision = np.dtype[Any]
 
 #: How many points of each step `deis` integrates over.
 POINTS = 10_000
-#: Weights of Adams and Bashforth for equal steps, newest slope first, by the number of slopes.
+#: Adams and Bashforth's weights for equal steps, newest slope first, by the number of slopes.
 ADAMS_BASHFORTH = ((1,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
 def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """Linear multistep (Adams and Bashforth) of order 4 in sigma: the last slopes' polynomial, integrated."""
+    """Linear multistep (Adams and Bashforth) of order 4 in sigma: integrates a polynomial through the last slopes."""
     slopes: list[Tensor] = []
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         x0 = denoise(x, sigma)
@@ -39,8 +39,8 @@ def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Ste
 
 
 def ipndm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """Improved pseudo numerical method of order 4 (Zhang & Chen 2022, arXiv 2204.13902): Adams and Bashforth's weights
-    for equal steps, whatever the steps are."""
+    """Improved pseudo numerical method of order 4 (Zhang & Chen 2022, arXiv 2204.13902): uses Adams and Bashforth's
+    weights for equal steps, even if the steps are not equal."""
     slopes: list[Tensor] = []
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
@@ -53,7 +53,7 @@ def ipndm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> S
 
 
 def ipndm_v(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """`ipndm` with weights for the steps as they are."""
+    """`ipndm` with weights for the actual steps."""
     slopes: list[Tensor] = []
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         x0 = denoise(x, sigma)
@@ -102,7 +102,7 @@ def res_multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: obje
 def res_multistep_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
     """`res_multistep` down to sigma_down, with noise added back to sigma_next.
 
-    The step of history is measured from where the last step ended, sigma_down, back to where it began.
+    The last step's length, `last_h`, counts only as far as that step's sigma_down.
     """
     last_x0, last_h = x, math.inf
     for sigma, sigma_next in pairwise(sigmas):
@@ -119,7 +119,7 @@ def res_multistep_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float]
 
 
 def gradient_estimation(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """Euler's method with the change of the slope once more (Permenter & Yuan 2023, arXiv 2306.04848, gamma 2)."""
+    """Euler's method with the slope's latest change added to it (Permenter & Yuan 2023, arXiv 2306.04848, gamma 2)."""
     last_slope = None
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
@@ -134,10 +134,11 @@ def gradient_estimation(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_
 
 
 def _variable_step_weights(walked: Sequence[float]) -> list[float]:
-    """Weights of the slopes, newest first, for the step walked[0] after the steps walked[1:], newest first.
+    """Weights of the slopes, newest first. walked: the lengths of this step and of those before it, newest first.
 
-    Adams and Bashforth's where the steps are equal. For others they are what the reference computes and not the exact
-    integrals: `third` has its ratio inside the bracket, `fourth` a plus, and the oldest slope `h1 / h2` for `h2 / h3`.
+    If the steps are equal, they are Adams and Bashforth's. Otherwise they follow the reference, not the exact
+    integrals: `third` has its ratio inside the bracket, `fourth` has a plus, and the oldest slope has `h1 / h2` instead
+    of `h2 / h3`.
     """
     weights = [1.0, 0.0, 0.0, 0.0]
     h, h1, h2, h3 = [*walked, *(math.inf,) * 3][:4]
@@ -162,10 +163,11 @@ def _add(weights: list[float], change: float, pattern: Sequence[float]) -> None:
 
 
 def _deis_weights(sigmas: Sequence[float]) -> Sequence[float]:
-    """Of the slopes at sigmas[:-1], for the step from sigmas[-2] to sigmas[-1].
+    """The weights of the slopes at sigmas[:-1], for the step from sigmas[-2] to sigmas[-1].
 
-    In float32, whose rounding is a part of the reference's images where sigma is small: at 0.001 it moves the time by
-    several percent. In float64 where float32 cannot tell two times apart, and the reference divides by zero.
+    They are computed in float32, because its rounding affects the reference's images where sigma is small: at 0.001 it
+    changes the time by several percent. If float32 cannot tell two times apart, where the reference divides by zero,
+    they are computed in float64.
     """
     with np.errstate(all="ignore"):
         weights = _integrals(np.asarray(sigmas, np.float32))
@@ -175,7 +177,7 @@ def _deis_weights(sigmas: Sequence[float]) -> Sequence[float]:
 
 
 def _integrals(sigmas: Floats) -> NDArray[np.float64]:
-    """Of each slope's Lagrange polynomial, over sigma. By the mean of many points, in the precision of `sigmas`."""
+    """The integral over sigma of each slope's Lagrange polynomial: a mean of many points, in the dtype of `sigmas`."""
     *times, end = _vp_time(sigmas)
     t = np.linspace(times[-1], end, POINTS, dtype=sigmas.dtype)
     slope, start = _vp_beta(sigmas.dtype)
@@ -197,7 +199,7 @@ def _vp_time(sigma: Floats) -> Floats:
 
 
 def _vp_beta(precision: Precision) -> Floats:
-    """The slope and the start of beta, such that the times 0.001 and 1 stand for the sigmas 0.002 and 80.
+    """The slope and the start of beta, such that the times 0.001 and 1 correspond to the sigmas 0.002 and 80.
 
     Karras et al. 2022, arXiv 2206.00364, table 1 and appendix C.
     """
@@ -208,6 +210,6 @@ def _vp_beta(precision: Precision) -> Floats:
 
 
 def _rounded(function: np.ufunc, numbers: Floats) -> Floats:
-    """NumPy's own float32 functions differ from one processor to another in the last digit."""
+    """Compute in float64 and round once: NumPy's float32 functions differ between processors in the last digit."""
     results: Floats = function(numbers.astype(np.float64)).astype(numbers.dtype)
     return results

@@ -1,4 +1,4 @@
-"""Solvers that keep nothing from one step to the next, and follow the slope dx/dsigma = (x - x0) / sigma."""
+"""Solvers that keep no history, and follow the slope dx/dsigma = (x - x0) / sigma."""
 
 import math
 from collections.abc import Sequence
@@ -47,10 +47,10 @@ def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> St
 
 
 def heunpp2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """Heun's method with a look two levels ahead, each slope weighted by its noise level.
+    """Heun's method that looks up to two levels ahead, with each slope weighted by its noise level.
 
-    The slopes at the next and the second next sigma weigh `sigma / (n * sigmas[0])` each, where n slopes are averaged;
-    the slope at hand has the rest.
+    If n slopes are averaged, those at the next two sigmas have the weight `sigma / (n * sigmas[0])` each; the current
+    slope has the rest.
     """
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         x0 = denoise(x, sigma)
@@ -69,7 +69,7 @@ def heunpp2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) ->
 
 
 def dpm_2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
-    """The midpoint method, its middle the geometric mean (Karras et al. 2022, arXiv 2206.00364, algorithm 2)."""
+    """The midpoint method, at the geometric mean of the sigmas (Karras et al. 2022, arXiv 2206.00364, algorithm 2)."""
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
         x = _midpoint_step(denoise, x, x0, sigma, sigma_next)
@@ -77,7 +77,7 @@ def dpm_2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> S
 
 
 def dpm_2_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """`dpm_2` down to sigma_down, and noise back to sigma_next as in `euler_a`."""
+    """`dpm_2` down to sigma_down, with noise added back to sigma_next as in `euler_a`."""
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
         if sigma_next == 0:
@@ -89,7 +89,7 @@ def dpm_2_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise:
 
 
 def lcm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """Latent consistency: believe x0, noise it again to the next level (Luo et al. 2023, arXiv 2310.04378)."""
+    """Latent consistency: add noise of the next level to x0 itself (Luo et al. 2023, arXiv 2310.04378)."""
     for sigma, sigma_next in pairwise(sigmas):
         x = x0 = denoise(x, sigma)
         if sigma_next > 0:
@@ -100,8 +100,8 @@ def lcm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shif
 def ddpm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
     """The ancestral step of denoising diffusion (Ho et al. 2020, arXiv 2006.11239, algorithm 2).
 
-    Its alpha-bar is `1 / (1 + sigma**2)`: sigma is taken for the noise of `latent + sigma * noise`, as the reference
-    takes it for every model.
+    Its alpha-bar is `1 / (1 + sigma**2)`: like the reference, it treats sigma as the noise level of
+    `latent + sigma * noise`, whatever the model.
     """
     for sigma, sigma_next in pairwise(sigmas):
         x0 = denoise(x, sigma)
@@ -116,9 +116,9 @@ def ddpm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shi
 
 
 def _alpha_bars(sigma: float, sigma_next: float) -> tuple[np.floating[Any], np.floating[Any]]:
-    """In float32, whose rounding is a part of the reference's images: at 0.001 it makes the noise 5 % less.
+    """In float32, because its rounding affects the reference's images: at 0.001 it makes the noise 5 % less.
 
-    In float64 where it would leave no noise at all, and the reference divides by zero.
+    In float64 if float32 would leave no noise at all, where the reference divides by zero.
     """
     one = np.float32(1)
     kept, kept_next = (one / (one + np.float32(level) * np.float32(level)) for level in (sigma, sigma_next))

@@ -1,4 +1,4 @@
-"""Solvers that predict a step from the x0s of the steps before and correct it with the next one."""
+"""Solvers that predict a step from earlier x0s, and correct it with the next x0."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from inference.sampling.solver import Denoise, Steps, finite_lambda, half_log_sn
 
 #: UniPC ends here instead of at 0, where its logarithm of the signal-to-noise ratio would be infinite.
 UNIPC_END = 0.001
-#: UniPC's variance, worked out in float32, below which it is exact instead: three bits, a sigma of 0.0007.
+#: Below this variance (a sigma of 0.0007) UniPC computes exactly, because float32 would have only three bits left.
 MIN_VARIANCE = 2**-21
 
 
@@ -26,8 +26,8 @@ def _sa_solver(
 ) -> Steps:
     """Stochastic Adams solver (Xue et al. 2023, arXiv 2309.05019, algorithm 1).
 
-    Orders 3 (predictor) and 4 (corrector), fewer in the first and last steps; stochastic (tau = 1) only where the
-    next sigma belongs to a time between 0.2 and 0.8. `evaluate_again` asks the denoiser after each correction too.
+    Orders 3 (predictor) and 4 (corrector), lower in the first and last steps; stochastic (tau = 1) only where the
+    next sigma belongs to a time between 0.2 and 0.8. evaluate_again: call the denoiser after each correction too.
     """
     sigmas = finite_lambda(sigmas, shift)
     lowest, highest = shift_time(0.2, shift), shift_time(0.8, shift)
@@ -68,7 +68,7 @@ def _uni_pc(
 ) -> Steps:
     """UniPC of order 3 in x0 (Zhao et al. 2023, arXiv 2302.04867), B(h) = h, or e**h - 1 where `exponential`.
 
-    It walks the variance-preserving form of `latent + sigma * noise`, whose alpha is `1 / sqrt(1 + sigma**2)`.
+    It works in the variance-preserving form of `latent + sigma * noise`, whose alpha is `1 / sqrt(1 + sigma**2)`.
     """
     if len(sigmas) == 1:
         return
@@ -88,7 +88,7 @@ def _uni_pc(
 
 
 def _expected(denoise: Denoise, y: Tensor, sigma: float) -> Tensor:
-    """The x0 at y. The reference works it out again from the noise, with the rounded level."""
+    """The x0 at y. As in the reference, it is computed again from the noise, with the rounded level."""
     x = y * math.hypot(1, sigma)
     x0 = denoise(x, sigma)
     level = _Level.rounded(sigma)
@@ -114,9 +114,9 @@ class _Level:
 
     @classmethod
     def rounded(cls, sigma: float) -> "_Level | None":
-        """In float32 wherever the reference is; None where few or no digits are left.
+        """In float32 wherever the reference is; None if few or no digits are left.
 
-        It subtracts numbers that are nearly 1: at sigma 0.001 its deviation is 2.3 % too small, which images show.
+        The reference subtracts numbers close to 1: at sigma 0.001 its deviation is 2.3 % too small, as images show.
         """
         one, half = np.float32(1), np.float32(0.5)
         squared = np.float32(sigma) * np.float32(sigma)
@@ -144,7 +144,7 @@ def _once_rounded(function: Callable[[float], float], value: np.float32) -> np.f
 
 
 class _UniPcStep:
-    """One step of UniPC from walked[-1] to sigma_next, with the x0s at the walked sigmas, the last of them newest."""
+    """One step of UniPC from walked[-1] to sigma_next. x0s: at the sigmas `walked`, the newest last."""
 
     def __init__(
         self, y: Tensor, x0s: Sequence[Tensor], walked: Sequence[float], sigma_next: float, exponential: bool
@@ -192,8 +192,8 @@ def _adams_step(
 ) -> Tensor:
     """x at sigma_next, without its noise, for an x0 that follows the polynomial in lambda through the x0s.
 
-    With a = 1 + tau**2 and u = lambda - lambda_next, the integrals of a e**(a u) u**p over the step follow from each
-    other by parts (the paper's equations 15 and 18).
+    With a = 1 + tau**2 and u = lambda - lambda_next, each integral of a e**(a u) u**p over the step follows from the
+    one before by integration by parts (the paper's equations 15 and 18).
     """
     a, h = 1 + tau**2, half_log_snr(sigma_next) - half_log_snr(sigma)
     moments = [-math.expm1(-a * h)]

@@ -1,7 +1,7 @@
 """Samplers: from noise to a latent along a schedule.
 
 `sample` is the entry point. The solvers are in modules by kind: `one_step`, `multistep`,
-`dpm_solver`, `exponential`, `predictor_corrector`, `cfg_pp`; `solver` has what they share.
+`dpm_solver`, `exponential`, `predictor_corrector`, `cfg_pp`; `solver` has their shared parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,11 @@ from inference.sampling.noise import Noise, brownian_noise, white_noise
 from inference.sampling.solver import Steps
 from inference.solver_settings import ErSdeSettings, is_cfg_pp
 
-#: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on the CPU, so that no device
-#: is waited for to look at it. For samplers that `needs_unguided` it gives the pair (guided, unguided).
+#: `denoiser(x, sigma)` returns x0, of x's shape and dtype. sigma is a float32 scalar tensor on the CPU, so that reading
+#: it does not wait for the device. For samplers with `needs_unguided`, it returns the pair (guided, unguided).
 Denoiser = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
 
-#: `on_step(step, steps, x0)`, called after steps with the latent as it is now expected to become; the last call has
-#: step = steps.
+#: `on_step(step, steps, x0)`, called after steps with the latent as predicted so far; the last call has step = steps.
 OnStep = Callable[[int, int, Tensor], None]
 
 
@@ -42,20 +41,20 @@ def sample(
     latent: Tensor | None = None,
     differential: bool = False,
 ) -> Tensor:
-    """Walks x from sigmas[0] down to sigmas[-1] and returns it there: the latent itself where the last sigma is 0.
+    """Denoise x from sigmas[0] down to sigmas[-1]. The result is the latent itself if the last sigma is 0.
 
     x: [B, …], already noised to sigmas[0]; float32 gives the reference's numbers. seeds: one for each of the B
-    images, which come out as each would alone. sigmas: falling, as `schedules.sigmas` gives them; a step between
-    equal sigmas leads nowhere and is left out. shift: the one the schedule was made with. er_sde: settings of the
-    sampler of that name, which no other takes. `on_step` may raise to cancel.
+    images; each image is the same as if it were drawn alone. sigmas: falling, as from `schedules.sigmas`; steps between
+    equal sigmas are left out. shift: the one the schedule was made with. er_sde: settings, only for the sampler of
+    that name. `on_step` may raise to cancel.
 
-    mask: [B, 1, H, W] or [1, 1, H, W], in pixels or in the latent's size, 1 where to draw and 0 where `latent` stays;
-    latent: of x's shape, what x was noised from. With `differential` a mask between 0 and 1 says how early a place is
-    drawn (Levin & Fried 2023, arXiv 2306.00950).
+    mask: [B, 1, H, W] or [1, 1, H, W], in pixels or in the latent's size, 1 where to draw and 0 where to keep `latent`.
+    latent: of x's shape; x is this latent with noise added. With `differential`, values of the mask between 0 and 1 say
+    how early a place is drawn (Levin & Fried 2023, arXiv 2306.00950).
 
     Raises ValueError for an unknown sampler (listing the known ones), seeds that do not fit the batch or are not
-    64-bit, sigmas that are not a falling sequence within 0…1, a mask without its latent, or settings of another
-    sampler or that it cannot have.
+    64-bit, sigmas that are not a falling sequence within 0…1, a mask without its latent, settings that are invalid or
+    for another sampler, or several images for a sampler that `draws_alone`.
     """
     method = _method(sampler)
     if er_sde is not None:
@@ -76,7 +75,7 @@ def sample(
         x0 = denoiser(redraw.blend_input(x, sigma), level)
         if isinstance(x0, Tensor):
             return redraw.blend_output(x0, sigma)
-        guided, unguided = x0  # ComfyUI masks what guidance has made, so the unguided x0 stays the network's own
+        guided, unguided = x0  # like ComfyUI, the mask applies to the guided x0 only
         return redraw.blend_output(guided, sigma), unguided
 
     with torch.no_grad():
@@ -94,7 +93,7 @@ def sample(
 
 
 def needs_unguided(sampler: str) -> bool:
-    """Whether the denoiser has to give the pair (guided, unguided), also at CFG 1: so for CFG++.
+    """Whether the denoiser must return the pair (guided, unguided), even at CFG 1. True for the CFG++ samplers.
 
     Raises ValueError for an unknown sampler.
     """
@@ -103,7 +102,7 @@ def needs_unguided(sampler: str) -> bool:
 
 
 def draws_alone(sampler: str) -> bool:
-    """Whether the sampler takes one image at a time, since its steps depend on the image.
+    """Whether the sampler takes one image at a time, because its steps depend on the image.
 
     Raises ValueError for an unknown sampler.
     """
@@ -117,7 +116,7 @@ def _method(sampler: str) -> "_Method":
 
 
 def _checked(sigmas: Tensor) -> list[float]:
-    """The sigmas as Python floats, repeats left out. Some shifts round a first sigma of 1 up by a hair."""
+    """The sigmas as Python floats, without repeats. With some shifts, a first sigma of 1 is rounded up slightly."""
     walk = cast(list[float], sigmas.to("cpu", torch.float32).tolist()) if sigmas.ndim == 1 else []
     if not walk or not 1 + 1e-6 >= walk[0] >= walk[-1] >= 0 or any(not a >= b for a, b in pairwise(walk)):
         raise ValueError("sigmas must be one row of numbers that fall from at most 1 to at least 0")
@@ -183,5 +182,5 @@ _METHODS = {
     "uni_pc_bh2": _Method(predictor_corrector.uni_pc_bh2),
 }
 
-#: Names that `sample` takes; the default comes first, then those usual for Anima.
+#: Names that `sample` accepts: the default first, then those usual for Anima.
 SAMPLERS: tuple[str, ...] = tuple(_METHODS)

@@ -1,11 +1,12 @@
-"""Schedules: which noise levels an image passes through on its way from noise to nothing.
+"""Schedules: the noise levels that an image passes through while it is denoised.
 
-Rectified flow mixes `x = sigma * noise + (1 - sigma) * latent`. Time t runs over 1/1000 … 1, and the shift bends it
-towards noise: `sigma = shift * t / (1 + (shift - 1) * t)`. A scheduler picks times, table entries or sigmas outright.
+Rectified flow mixes `x = sigma * noise + (1 - sigma) * latent`. Time t goes over 1/1000 … 1, and a shift above 1 raises
+the noise levels: `sigma = shift * t / (1 + (shift - 1) * t)`. A scheduler chooses times, entries of the table of
+sigmas, or the sigmas themselves.
 
-A schedule is the same on every processor. The arithmetic is in float32, in the order that ComfyUI does it, and only of
-operations that IEEE 754 defines to the bit. Powers and functions are worked out in float64 and rounded once: PyTorch's
-own differ in the last bit from one instruction set to the next, and so does its linspace.
+A schedule is the same on every processor. The arithmetic is in float32, in ComfyUI's order, and uses only operations
+that IEEE 754 defines to the bit. Powers and functions are computed in float64 and rounded once: PyTorch's own differ in
+the last bit between instruction sets, and so does its linspace.
 """
 
 import math
@@ -30,15 +31,15 @@ def sigmas(
     denoise: float = 1.0,
     beta: tuple[float, float] | None = None,
 ) -> Tensor:
-    """The noise levels of `steps` steps, falling strictly (up to 1000 steps) and ending in 0.
+    """The noise levels for `steps` steps, strictly falling (up to 1000 steps) and ending in 0.
 
-    With `denoise` below 1 the image starts from a latent: of the schedule for `int(steps / denoise)` steps the last
-    `steps` are walked, so the first sigma is below 1.
+    `denoise` below 1 is for images that start from a latent: only the last `steps` steps of the schedule for
+    `int(steps / denoise)` steps are returned, so the first sigma is below 1.
 
-    beta: alpha and beta of the scheduler `beta`, in place of 0.6 and 0.6.
+    beta: alpha and beta for the scheduler `beta`, instead of 0.6 and 0.6.
 
-    Returns float32 [steps + 1] on the CPU. `beta` and `beta57` give fewer where several steps fall on one table
-    entry; `ddim_uniform`, whose stride is a whole number, gives more or fewer where `steps` does not divide 1000.
+    Returns float32 [steps + 1] on the CPU. `beta` and `beta57` give fewer if several steps fall on one table entry;
+    `ddim_uniform`, whose stride is a whole number, gives more or fewer if `steps` does not divide 1000.
 
     Raises ValueError for an unknown scheduler (listing the known ones), fewer than 1 step, a denoise outside (0, 1],
     or a shift that is not positive.
@@ -69,9 +70,9 @@ def shift_time(t: Time, shift: float) -> Time:
 
 
 def linspace(start: float, end: float, count: int) -> Tensor:
-    """`torch.linspace` in float32 as it comes out on processors with fused multiply-add, on every processor.
+    """`torch.linspace` in float32, on every processor with the values of those that have fused multiply-add.
 
-    Values are reckoned from the nearer end. A product of two float32 numbers is exact in float64, so the sum is rounded
+    Values are computed from the nearer end. A product of two float32 numbers is exact in float64, so the sum is rounded
     to float32 as a fused multiply-add rounds it.
     """
     first, last = (np.float32(value) for value in (start, end))
@@ -96,17 +97,17 @@ def simple(table: Tensor, steps: int, shift: float) -> Tensor:
 
 
 def normal(table: Tensor, steps: int, shift: float) -> Tensor:
-    """Evenly spaced between the table's ends, then shifted once more (the ends are sigmas, taken for times)."""
+    """Evenly spaced between the table's ends, then shifted once more (the ends are sigmas, but treated as times)."""
     return shift_time(linspace(float(table[-1]), float(table[0]), steps), shift)
 
 
 def sgm_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
-    """`normal` with one more point, the last of which is left out: the final step is as long as the others."""
+    """`normal` with one more point, but without the last point: the final step is as long as the others."""
     return normal(table, steps + 1, shift)[:-1]
 
 
 def ddim_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
-    """Every (1000 // steps)-th entry counted upward from the second, so it rarely starts at the top."""
+    """Every (1000 // steps)-th entry, counted up from the second, so it rarely starts at the top."""
     return table[1 :: max(TIMES // steps, 1)].flip(0)
 
 
@@ -124,7 +125,7 @@ def exponential(table: Tensor, steps: int, shift: float) -> Tensor:
 
 
 def _rounded(function: Callable[[float], float], values: Tensor) -> Tensor:
-    """The function of float32 values, in float64 and rounded once to float32."""
+    """Apply a function to float32 values, in float64, and round once to float32."""
     return torch.tensor([function(value) for value in values.tolist()])
 
 
@@ -135,7 +136,7 @@ def kl_optimal(table: Tensor, steps: int, shift: float) -> Tensor:
 
 
 def linear_quadratic(table: Tensor, steps: int, shift: float) -> Tensor:
-    """Half the steps remove the first 2.5 % of noise evenly, a parabola of the same slope removes the rest
+    """Half the steps remove the first 2.5 % of noise evenly; the rest follow a parabola that continues their slope
     (Polyak et al. 2024, "Movie Gen", arXiv 2410.13720, section 3.4.2)."""
     half = steps // 2
     if half == 0:
@@ -152,7 +153,7 @@ def beta(table: Tensor, steps: int, shift: float) -> Tensor:
 
 
 def beta57(table: Tensor, steps: int, shift: float) -> Tensor:
-    """Times at the quantiles of Beta(0.5, 0.7): denser at low noise, where detail is painted."""
+    """Times at the quantiles of Beta(0.5, 0.7): denser at low noise, where details form."""
     return _beta_quantiles(table, steps, 0.5, 0.7)
 
 
@@ -180,5 +181,5 @@ _SCHEDULERS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
     )
 }
 
-#: Names that `sigmas` takes; those usual for Anima come first.
+#: Names that `sigmas` accepts, those usual for Anima first.
 SCHEDULERS: tuple[str, ...] = tuple(_SCHEDULERS)

@@ -1,11 +1,11 @@
-"""What every solver is made of: its types, and the arithmetic that several of them share.
+"""Types of the solvers, and arithmetic that several of them share.
 
-A solver is a generator over the steps. It asks the denoiser for x0, the latent it expects behind x, moves x to the
-next noise level, and yields both. Rectified flow has `x = sigma * noise + alpha * latent` with `alpha = 1 - sigma`;
+A solver is a generator over the steps. It calls the denoiser for x0, the latent predicted from x, moves x to the next
+noise level, and yields both. Rectified flow has `x = sigma * noise + alpha * latent` with `alpha = 1 - sigma`;
 `lambda = log(alpha / sigma)` is half the logarithm of the signal-to-noise ratio, and `h` a step in it (or, for
 the solvers that were made for `x = latent + sigma * noise`, a step in -log(sigma)).
 
-Scalars are Python floats, worked out while the device computes: no step waits for the device. A multistep solver
+Scalars are Python floats, computed while the device works, so no step waits for the device. A multistep solver
 starts with an infinite `last_h`, which gives the missing history the weight 0.
 """
 
@@ -36,18 +36,18 @@ def half_log_snr(sigma: float) -> float:
 
 
 def finite_lambda(sigmas: Sequence[float], shift: float) -> Sequence[float]:
-    """A first sigma of 1, where lambda is infinite, is replaced by the sigma at t = 0.9999."""
+    """Replace a first sigma of 1, where lambda is infinite, by the sigma at t = 0.9999."""
     return sigmas if sigmas[0] < 1 else [float(np.float32(shift_time(0.9999, shift))), *sigmas[1:]]
 
 
 def between(sigma: float, sigma_next: float, part: float) -> float:
-    """The sigma a part of the way in lambda, exact in float32: a Brownian tree gives other noise beside it."""
+    """The sigma `part` of the way in lambda, exact in float32: a Brownian tree gives other noise for neighbours."""
     lambda_, lambda_next = -torch.tensor([sigma, sigma_next]).logit()
     return float(torch.sigmoid(-(lambda_ + part * (lambda_next - lambda_))))
 
 
 def ancestral_flow(sigma: float, sigma_next: float) -> tuple[float, float, float]:
-    """An ancestral step of rectified flow, eta 1: the sigma to walk down to, the factor that then shrinks x, and the
+    """An ancestral step of rectified flow, eta 1: the sigma to step down to, the factor that then shrinks x, and the
     standard deviation of the noise that brings it back to sigma_next."""
     sigma_down = sigma_next * sigma_next / sigma
     shrink = (1 - sigma_next) / (1 - sigma_down)
@@ -78,7 +78,7 @@ def phi_2(z: float) -> float:
 
 
 def lagrange(nodes: NDArray[np.float64], moments: Sequence[float]) -> list[float]:
-    """Weights that turn values at the nodes into the integral of their polynomial, given the powers' integrals."""
+    """Weights of values at the nodes in the integral of the polynomial through them. moments: integrals of powers."""
     return cast(list[float], np.linalg.solve(np.vander(nodes, increasing=True).T, moments).tolist())
 
 

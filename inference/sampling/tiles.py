@@ -1,8 +1,8 @@
-"""Draws images larger than a model was trained for: in overlapping tiles, averaged at every step.
+"""Draws images larger than a model was trained for, in overlapping tiles that are averaged at every step.
 
-MultiDiffusion, arXiv 2302.08113; at every step the tiles lie elsewhere, so that no border stays in its place. A model
-that sees a tile alone would draw all of the prompt in it, so where there is an image to start from, its coarse
-structure holds at every step (as in ILVR, arXiv 2108.02938).
+This is MultiDiffusion (arXiv 2302.08113), with tiles that move at every step so that no border stays in one place. A
+model that sees only one tile would draw the whole prompt in it. So if there is an image to start from, its coarse
+structure is kept at every step (as in ILVR, arXiv 2108.02938).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from inference.sampling.samplers import Denoiser
 from inference.tiling.average import TileAverage
 from inference.tiling.layout import Tiles
 
-#: What is coarser than this part of a tile's shorter side is kept.
+#: Structure that is coarser than this part of a tile's shorter side is kept.
 COARSE = 1 / 8
 
 
 def in_tiles(denoiser: Denoiser, height: int, width: int, on_tile: Callable[[int], None] | None = None) -> Denoiser:
-    """A denoiser that asks `denoiser` about tiles of x, and averages its answers where they overlap.
+    """A denoiser that calls `denoiser` for each tile of x, and averages the results where tiles overlap.
 
-    height, width: of a tile, in latent positions. on_tile: called before each question with the tile's number; with it
-    the tiles stay where they are, for one who remembers something about each. An x that fits one tile is asked about
-    as a whole. Pairs (guided, unguided) are averaged each. Made again for every image, so that each begins alike.
+    height, width: of a tile, in latent positions. on_tile: called before each tile with its number; the tiles then do
+    not move, so that callers can cache something for each. An x that fits into one tile is denoised as a whole. Of
+    pairs (guided, unguided), each part is averaged. Make a new one for every image, so that its tiles start alike.
     """
     turns = count()
 
@@ -56,9 +56,9 @@ def in_tiles(denoiser: Denoiser, height: int, width: int, on_tile: Callable[[int
 
 
 def keeping_coarse(denoiser: Denoiser, latent: Tensor, side: int) -> Denoiser:
-    """A denoiser whose answers have the coarse structure of an image, and of `denoiser` only what is finer.
+    """A denoiser that keeps the coarse structure of an image, and takes only finer structure from `denoiser`.
 
-    latent: of that image, [B, 16, h, w]. side: the shorter one of a tile, in latent positions.
+    latent: of that image, [B, 16, h, w]. side: a tile's shorter side, in latent positions.
     """
     size = max(1, round(COARSE * side))
 
@@ -73,7 +73,7 @@ def keeping_coarse(denoiser: Denoiser, latent: Tensor, side: int) -> Denoiser:
 
 
 def _coarse(latent: Tensor, size: int) -> Tensor:
-    """What is left of a latent if every `size` positions are one; the last may be fewer."""
+    """Average squares of `size` positions (the last may be smaller), and interpolate back to the latent's size."""
     means = F.avg_pool2d(latent, size, ceil_mode=True, count_include_pad=False)
     height, width = latent.shape[-2:]
     return F.interpolate(means, scale_factor=size, mode="bilinear")[..., :height, :width]
