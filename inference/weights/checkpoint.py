@@ -33,10 +33,10 @@ from inference.weights.weights_file import (
     reading_sizes_off,
 )
 
-#: Position tables that some converters keep: they can be computed, and are.
+#: Position tables that some converters keep. They are computed instead.
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 
-#: The rows of Qwen3's embedding, which are more than its tokenizer has tokens. ACE-Step's copy of Qwen3 has fewer.
+#: The rows of Qwen3's embedding, more than its tokenizer has tokens. ACE-Step's copy of Qwen3 has fewer.
 QWEN_ROWS = 151_936
 QWEN_TOKENS = range(151_643, QWEN_ROWS + 1)
 
@@ -53,7 +53,7 @@ class Part:
     official: str
     #: The setting that names the file.
     setting: str
-    #: Builds the network to a file's sizes, as shapes alone. Raises CheckpointError.
+    #: Builds the network with a file's sizes, on the meta device. Raises CheckpointError.
     build: Callable[[WeightsFile], nn.Module]
     convert: Convert = lambda _key, tensor: tensor
     ignored: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ VAE = Part(
 
 @dataclass(frozen=True)
 class ChosenFile:
-    """The file that is used for a part, and why, after "because"."""
+    """The file that is used for a part. why: the end of a sentence, after "because"."""
 
     file: WeightsFile
     why: str
@@ -120,7 +120,7 @@ class ModelFiles:
         text_encoder: str | None = None,
         vae: str | None = None,
     ) -> ModelFiles:
-        """Choose the files under the folder `models`; the others name one each, with or without suffix.
+        """Choose the files in the folder `models`. The other arguments name a file each, with or without suffix.
 
         Raises CheckpointError.
         """
@@ -134,7 +134,7 @@ class ModelFiles:
             raise CheckpointError(f"{transformer.path}: {fault}")
         qwen_tokenizer, t5_tokenizer = _tokenizer_folder(models, "qwen"), _tokenizer_folder(models, "t5")
         fits_encoder, fits_vae = _requirements(transformer, qwen_tokenizer)
-        if fault := transformer_fault(transformer.shapes):  # or the other files would be blamed for its sizes
+        if fault := transformer_fault(transformer.shapes):  # else the other files would be blamed for its sizes
             raise CheckpointError(f"{transformer.path}: {fault}")
         encoder = _choose(models, TEXT_ENCODER, transformer, text_encoder, fits_encoder)
         decoder = _choose(models, VAE, transformer, vae, fits_vae)
@@ -150,7 +150,7 @@ class ModelFiles:
 
 
 def mismatches(files: ModelFiles) -> Mapping[Path, str]:
-    """The text encoders and VAEs of the folder that do not fit the diffusion model, each with why, in a sentence."""
+    """The text encoders and VAEs of the folder that do not fit the diffusion model, each with a sentence why."""
     faults: dict[Path, str] = {}
     requirements = _requirements(files.transformer, files.qwen_tokenizer)
     for part, fits in zip((TEXT_ENCODER, VAE), requirements, strict=True):
@@ -164,7 +164,7 @@ def mismatches(files: ModelFiles) -> Mapping[Path, str]:
     return faults
 
 
-#: Says in what a file does not fit the diffusion model, in a sentence; None where it fits.
+#: Returns a sentence why a file does not fit the diffusion model; None if it fits.
 Requirement = Callable[[WeightsFile], str | None]
 
 
@@ -192,7 +192,7 @@ def _requirements(transformer: WeightsFile, qwen_tokenizer: Path) -> tuple[Requi
 
 
 def embedding_rows(tokenizer: Path) -> int:
-    """How many rows the embedding needs that goes with a tokenizer; 0 where the tokenizer does not say."""
+    """How many rows an embedding for this tokenizer needs; 0 if that cannot be read."""
     try:
         if (path := tokenizer / "tokenizer.json").is_file():
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -266,7 +266,7 @@ def _named(part: Part, models: Path, paths: Sequence[Path], name: str, fits: Req
 
 
 def _marked(paths: Sequence[Path], part: Part, models: Path) -> list[WeightsFile]:
-    """The files that carry the part's mark; a file that cannot be read is an error only when no other will do."""
+    """The files that have the part's mark. A file that cannot be read is an error only if there are no others."""
     found: list[WeightsFile] = []
     unreadable: CheckpointError | None = None
     for path in paths:

@@ -8,9 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-#: In capitals too. The first is preferred where two files differ in nothing else.
+#: Upper case counts too. If two files differ only in their suffix, the first suffix is preferred.
 SUFFIXES = (".safetensors", ".sft")
-#: The folders of ComfyUI, its present name for each first. Files in the first one hold all parts of a model.
+#: ComfyUI's folder for files that hold all parts of a model, then its folders for each part, current names first.
 ALL_IN_ONE_FOLDER = "checkpoints"
 TRANSFORMER_FOLDERS = ("diffusion_models", "unet", ALL_IN_ONE_FOLDER)
 TEXT_ENCODER_FOLDERS = ("text_encoders", "clip", ALL_IN_ONE_FOLDER)
@@ -20,18 +20,18 @@ _PIECE = re.compile(r"-\d{1,6}-of-(\d{1,6})(?=\.)")
 
 
 def files_under(folder: Path) -> list[Path]:
-    """The safetensors files in `folder` and the folders in it, in order. Links to folders are followed.
+    """The safetensors files in `folder` and the folders in it, sorted. Links to folders are followed.
 
-    Each folder is entered once, by its own place before any link to it, so links that form a loop end. What is hidden
-    by a dot before its name (trash, caches, what macOS puts beside files) is left out.
+    Each folder is entered once, by its own path before any link to it, so that loops of links end. Names that start
+    with a dot are left out (trash, caches, files that macOS adds).
     """
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in SUFFIXES)
 
 
 def distinct(paths: Iterable[Path], preferred: Callable[[Path], bool] = lambda _path: False) -> list[Path]:
-    """The paths without further ones to the same files, through links of any kind.
+    """The paths without duplicates, which lead to the same file through links of any kind.
 
-    Of several to one file, those with a preferred name count first, then the file before links to it.
+    Of several paths to one file, one that is preferred is kept, then one that is no symbolic link.
     """
     found: dict[object, Path] = {}
     for path in sorted(paths, key=lambda path: (not preferred(path), path.is_symlink())):
@@ -45,9 +45,9 @@ def distinct(paths: Iterable[Path], preferred: Callable[[Path], bool] = lambda _
 
 
 def paths_by_name(folder: Path) -> Mapping[str, Path]:
-    """The safetensors files by their paths in `folder` without suffix; of two with the same, the second keeps its.
+    """The safetensors files by their paths in `folder` without suffix. If two are the same, the second keeps it.
 
-    Names are composed. A file whose name is no text, as in another encoding, is left out: nobody could ask for it.
+    Names are `composed`. A file whose name is not valid UTF-8 is left out: nobody could type it.
     """
     paths: dict[str, Path] = {}
     for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
@@ -59,12 +59,12 @@ def paths_by_name(folder: Path) -> Mapping[str, Path]:
 
 
 def other_files_under(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files of other formats in `folder`, by their suffixes in small letters."""
+    """The files of other formats in `folder`. suffixes: in lower case."""
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in suffixes)
 
 
 def dead_links_under(folder: Path) -> list[Path]:
-    """Links to nothing that may stand for weights: the folder itself, and links to files or folders in it."""
+    """Dangling links that may stand for weights: the folder itself, and links to files or folders in it."""
     found: list[Path] = []
     for here, folders, files in os.walk(folder):
         paths = (Path(here, name) for name in files if not name.startswith("."))
@@ -78,7 +78,7 @@ def is_dead_link(path: Path) -> bool:
 
 
 def is_piece(path: Path) -> bool:
-    """Whether a file is by its name one of several that hold a model together: `model-00001-of-00002.safetensors`."""
+    """Whether a file's name says that it is one of several pieces of a model: `model-00001-of-00002.safetensors`."""
     match = _PIECE.search(path.name)
     return match is not None and int(match[1]) > 1
 
@@ -89,12 +89,12 @@ def composed(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Python reads names of bytes that are not UTF-8 with lone surrogates in them."""
+    """Whether a file's name is valid UTF-8: in other names, Python uses lone surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def without_suffix(name: str) -> str:
-    """A file's name without the one suffix of a safetensors file at its end."""
+    """A file's name without one suffix of a safetensors file at its end."""
     for suffix in SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
@@ -119,7 +119,7 @@ def _all_under(folder: Path) -> Iterator[Path]:
             for child in children:
                 if child.name.startswith("."):
                     continue
-                if child.is_file():  # neither a link to nothing nor a pipe
+                if child.is_file():  # neither a dangling link nor a pipe
                     yield child
                 elif not child.is_dir():
                     continue

@@ -1,4 +1,4 @@
-"""Which files a models folder has and which are missing, from the files' headers, for `anima doctor`."""
+"""Lists the files of a models folder and what is wrong with them, for `anima doctor`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OFFICIAL_SHA256 = {
 
 
 def is_official(path: Path) -> bool | None:
-    """Whether a file with a released file's name is that file, by its SHA-256. Reads it; None for other names."""
+    """Whether a file with a released file's name is that file: hashes the whole file. None for other names."""
     official = OFFICIAL_SHA256.get(without_suffix(path.name).lower())
     return None if official is None else file_sha256(path) == official
 
@@ -65,7 +65,7 @@ class FoundLora:
 
 
 def weights_files(models: Path) -> Iterator[FoundFile]:
-    """The files of a `models` folder that are Anima's, or unreadable; those of other models are passed over."""
+    """The files of a `models` folder that are Anima's or unreadable. Those of other models are left out."""
     for kind, folders, mark in KINDS:
         for path in paths_of(models, folders):
             fault = None

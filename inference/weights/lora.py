@@ -33,20 +33,20 @@ class LeftOut:
     reason: Note
 
 
-#: What stands before the names of layers that ComfyUI knows for Anima.
+#: The prefixes of layer names that ComfyUI knows for Anima.
 _KNOWN_TO_COMFYUI = ("diffusion_model.", "lora_unet_", "lora_te", "text_encoders.")
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file as it was when it was read, its tensors named as the model names them."""
+    """The content of a LoRA file, with its tensors under the model's names."""
 
     path: Path
-    #: For each changed tensor, such as `blocks.0.mlp.layer1.weight` or `text_encoder.norm.weight`, its factors.
+    #: The factors for each changed tensor, such as `blocks.0.mlp.layer1.weight` or `text_encoder.norm.weight`.
     factors: Mapping[str, Factors]
     left_out: tuple[LeftOut, ...]
     metadata: Mapping[str, str]
-    #: Whether there are layers under names that ComfyUI does not know for Anima, though it has the same model.
+    #: Whether it has layers that ComfyUI ignores, because it does not know their names for Anima.
     comfyui_passes_over: bool = False
 
     @property
@@ -68,7 +68,7 @@ class Lora:
 
     @classmethod
     def read(cls, path: Path, transformer: nn.Module, text_encoder: nn.Module | None = None) -> Lora:
-        """Raises CheckpointError where nothing in the file can be used, or it was made for another depth."""
+        """Raises CheckpointError if nothing in the file can be used, or if it was made for another number of blocks."""
         tensors, metadata = _read(path)
         names = LayerNames(transformer, text_encoder)
         sorted_keys = _SortedKeys.of(tensors, names)
@@ -92,7 +92,7 @@ class Lora:
                 name = f"{_moved(layer, moved)}.{kind}"
                 whole = {factor: tensor for factor, (_key, tensor) in changes.items()}
                 if not set(whole) - BESIDE or _is_empty(whole):
-                    factors.setdefault(name, {})  # an alpha alone and a rank of 0 change nothing, and are no fault
+                    factors.setdefault(name, {})  # an alpha alone or a rank of 0 is no error
                 elif reason := _fault(name, whole, parameters.get(name)):
                     left_out.append(LeftOut(tuple(key for key, _tensor in changes.values() if key), reason))
                 else:
@@ -105,7 +105,7 @@ class Lora:
 
 
 def _comfyui_passes_over(layer: str) -> bool:
-    """Whether ComfyUI, as of August 2026, applies nothing to Anima under a layer's name in a file."""
+    """Whether ComfyUI, as of August 2026, ignores a layer of this name in a LoRA file for Anima."""
     return not layer.startswith(_KNOWN_TO_COMFYUI) or "transformer_blocks" in layer
 
 
@@ -113,7 +113,7 @@ def _comfyui_passes_over(layer: str) -> bool:
 class Network:
     """A part of the model that LoRA files change."""
 
-    #: What stands before its tensors' names in `Lora.factors`.
+    #: The prefix of its tensors' names in `Lora.factors`.
     prefix: str
     module: nn.Module
     checkpoint: WeightsFile
@@ -122,9 +122,9 @@ class Network:
 
 
 class MergedLoras:
-    """Keeps one set of LoRA files merged into a model's weights, or into those of a part of it.
+    """Keeps one set of LoRA files merged into the weights of a model, or of a part of it.
 
-    A merge always starts from the tensors of the checkpoint, so what was merged before leaves no trace.
+    A merge always starts from the checkpoint's tensors, so earlier merges leave no trace.
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
@@ -135,12 +135,12 @@ class MergedLoras:
             for name, weight in network.module.named_parameters()
         }
         self._merged: tuple[tuple[Lora, float], ...] | None = ()
-        #: The tensors that are not the checkpoint's.
+        #: The names of the tensors that differ from the checkpoint's.
         self._touched: set[str] = set()
 
-    @torch.inference_mode(False)  # tensors of the inference mode are of another kind, for which blocks compile again
+    @torch.inference_mode(False)  # blocks would be compiled again for inference tensors
     def set(self, loras: Sequence[tuple[Lora, float]]) -> None:
-        """Merge exactly `loras`, each with its strength; without any, all are removed."""
+        """Merge exactly these LoRAs, each with its strength. An empty sequence removes all."""
         loras = tuple((lora, strength) for lora, strength in loras if strength != 0)
         if loras == self._merged:
             return
@@ -169,7 +169,7 @@ class MergedLoras:
 
 
 def _with(changes: Sequence[tuple[Factors, float]], tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor with each change at its strength, float32 on the device; without any, as it is."""
+    """The tensor with each change at its strength, float32 on the device; unchanged if there are no changes."""
     if changes:
         tensor = tensor.to(device, torch.float32)
     for factors, strength in changes:
@@ -185,7 +185,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
             quantization = Quantization(frozenset(keys), metadata, file.get_tensor)
             if fault := quantization.form.fault():
                 raise CheckpointError(f"The LoRA file {path} cannot be used: {fault}")
-            # Copied, as on Windows a file that is still mapped can be neither replaced nor deleted.
+            # Copied, because on Windows a file that is still mapped can be neither replaced nor deleted.
             plain = (key for key in keys if not quantization.form.belongs_beside(key))
             return {key: _plain(path, quantization, key).clone() for key in plain}, metadata
     except CheckpointError:
@@ -199,10 +199,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
 
 
 def _plain(path: Path, quantization: Quantization, key: str) -> Tensor:
-    """A tensor of the file, multiplied by its scale where it is quantised."""
+    """A tensor of the file, multiplied by its scale if it is quantised."""
     tensor = quantization.get(key)
     if tensor.numel() <= 1 or (tensor.dtype.itemsize > 1 and not tensor.dtype.is_floating_point):
-        return tensor  # an alpha, say, may be a whole number
+        return tensor  # such as an alpha, which may be an integer
     try:
         return quantization.plain(key)
     except (RuntimeError, ValueError, TypeError) as error:
@@ -211,16 +211,16 @@ def _plain(path: Path, quantization: Quantization, key: str) -> Tensor:
         ) from error
 
 
-#: A factor's key in the file, empty where it is the header's, and its tensor.
+#: A factor's key in the file, empty if it comes from the header, and its tensor.
 _Factor = tuple[str, Tensor]
 
 
 @dataclass(frozen=True)
 class _SortedKeys:
-    """The keys of a LoRA file by the layers of the model that they name."""
+    """The keys of a LoRA file, by the model's layers that they change."""
 
     known: Mapping[str, Mapping[str, _Factor]]
-    #: Every layer's name as the file has it, those of no layer of the model included.
+    #: All layer names in the file, including those of layers that the model does not have.
     layers: frozenset[str]
     without_layer: tuple[str, ...]
     without_factor: tuple[str, ...]
@@ -261,12 +261,12 @@ class _SortedKeys:
         ]
 
 
-#: Under this name a layer's parts keep the layer's name in the file.
+#: The key under which a layer's parts also hold the layer's name in the file.
 _LAYER = "layer"
 
 
 def _by_parameter(parts: Mapping[str, _Factor], alphas: HeaderAlphas) -> Mapping[str, Mapping[str, _Factor]]:
-    """The factors of a layer's weight and those of its bias, with the header's alpha where the file has none."""
+    """The factors of a layer's weight and of its bias, with the header's alpha if there is no tensor for it."""
     weight = {name: part for name, part in parts.items() if name not in (_LAYER, "diff_b", "up_bias")}
     rank = rank_of({name: tensor for name, (_key, tensor) in weight.items()})
     if rank and "alpha" not in weight:
@@ -274,7 +274,7 @@ def _by_parameter(parts: Mapping[str, _Factor], alphas: HeaderAlphas) -> Mapping
         if alpha is not None:
             weight["alpha"] = ("", torch.tensor(alpha))
     bias = {"bias": {"diff": parts["diff_b"]}} if "diff_b" in parts else {}
-    if "up_bias" in parts:  # PEFT's, which belongs to the product and so is scaled as that is
+    if "up_bias" in parts:  # PEFT adds this bias to the product, so it is scaled like that
         key, tensor = parts["up_bias"]
         scale = weight["alpha"][1].float() / rank if rank and "alpha" in weight else torch.ones(())
         bias["bias"] = {"diff": (key, tensor.float() * scale.flatten()[:1])}
@@ -293,7 +293,7 @@ def _is_empty(factors: Factors) -> bool:
 
 
 def _fault(name: str, factors: Factors, weight: Tensor | None) -> Note | None:
-    """Why a change cannot be used; None where it can."""
+    """Why a change cannot be used; None if it can."""
     if weight is None:
         return make_note(NoteCode.NO_SUCH_TENSOR, tensor=name)
     for factor, tensor in factors.items():
@@ -323,7 +323,7 @@ def _fits(factors: Factors, weight: Tensor) -> bool:
         return False
 
 
-#: The reasons that mean for a whole file that it was made for another model.
+#: Reasons that, if there are no others for a file, mean that it was made for another model.
 _OF_ANOTHER_MODEL = (
     *(NoteCode.OTHER_LAYERS, NoteCode.OTHER_TEXT_ENCODER),
     *(NoteCode.UNKNOWN_KIND, NoteCode.NO_SUCH_TENSOR),

@@ -6,11 +6,11 @@
   and these three with a third factor between the two (`lora_mid`, `t1`, `t2`), as for convolutions,
 - GLoRA (arXiv 2306.07967): `weight @ a1 @ a2 + b1 @ b2`, or `weight @ a2 @ a1 + b2 @ b1` as it was first written,
 
-all times alpha / rank, where a file gives an alpha and there is a rank, and any of them with DoRA (arXiv 2402.09353),
-which also sets the lengths of the weight's rows or columns;
+all times alpha / rank if the file has an alpha and there is a rank, and any of them with DoRA (arXiv 2402.09353), which
+also sets the lengths of the weight's rows or columns;
 
 - OFT (arXiv 2306.07280) and BOFT (arXiv 2311.06243): rotations of groups of rows, with alpha as their bound; lengths
-  (`rescale`) are BOFT's alone, as in ComfyUI,
+  (`rescale`) are applied for BOFT only, as in ComfyUI,
 - `diff`: the change itself; `set_weight`: the new tensor, whatever the strength.
 """
 
@@ -27,15 +27,15 @@ from torch import Tensor
 
 Factors = Mapping[str, Tensor]
 
-#: Of regular expressions that are run.
+#: Limits for regular expressions from files.
 _MAX_PATTERN_LENGTH, _MAX_REPEATS = 200, 3
 _REPEATS, _REPEATED_GROUP = re.compile(r"[*+{]"), re.compile(r"\)[*+?{]")
 
-#: Where PEFT and diffusers keep alphas: in the file's header, not among its tensors.
+#: The entry of the file's header in which PEFT and diffusers store alphas, instead of in tensors.
 HEADER_ENTRY = "lora_adapter_metadata"
 COMPONENTS = ("transformer", "text_encoder", "text_conditioner")
 
-#: Factors that come in whole sets; each set is one kind of change.
+#: Sets of factors that belong together; each set is one kind of change.
 KINDS: tuple[frozenset[str], ...] = (
     frozenset({"up", "down"}),
     frozenset({"up", "down", "mid"}),
@@ -51,16 +51,16 @@ KINDS: tuple[frozenset[str], ...] = (
     frozenset({"oft_blocks"}),
     frozenset({"oft_blocks", "rescale"}),
 )
-#: Those that stand for themselves.
+#: Factors that are a change on their own.
 WHOLE = frozenset({"diff", "set_weight"})
-#: Those that only go with a set.
+#: Factors that only accompany others.
 BESIDE = frozenset({"alpha", "dora_scale", "magnitude", "reshape_weight"})
-#: Of those, the lengths that DoRA sets: as LyCORIS and sd-scripts write them, and as PEFT does.
+#: Of these, the lengths for DoRA: the name in LyCORIS and sd-scripts, and PEFT's.
 LENGTHS = ("dora_scale", "magnitude")
 
-# What may follow a factor's name: PEFT's name of an adapter, and `.weight`; but nothing that is a tensor of its own.
+# What may follow a factor's name: PEFT's name for an adapter and `.weight`, but not the name of another tensor.
 _ADAPTER = r"(?:\.(?!(?:bias|alpha|scale|scale_\w+|\w+_scale|comfy_quant|weight)$)[\w-]+)?(?:\.weight)?"
-# How the factors are called in the formats, behind the layer's name.
+# The names of the factors in all formats, after the layer's name.
 _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "$"), name)
     for pattern, name in (
@@ -87,7 +87,7 @@ _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def split_key(key: str) -> tuple[str, str | None]:
-    """A key's layer and factor; None where no format has such a factor."""
+    """A key's layer and factor; the factor is None if no format has it."""
     for ending, name in _ENDINGS:
         if match := ending.search(key):
             return key[: match.start()], name
@@ -95,19 +95,19 @@ def split_key(key: str) -> tuple[str, str | None]:
 
 
 def is_whole(factors: Factors) -> bool:
-    """Whether these factors make up a change, and nothing is left over."""
+    """Whether these factors form a complete change, with none left over."""
     kind = frozenset(factors) - BESIDE - WHOLE
     return kind in KINDS or (not kind and bool(WHOLE & set(factors)))
 
 
 def rank_of(factors: Factors) -> int | None:
-    """The rank by which an alpha is divided, of a plain low-rank change."""
+    """The rank of a plain low-rank change, by which its alpha is divided; None for other changes."""
     down = factors.get("down", factors.get("embedding_down"))
     return None if down is None or down.ndim == 0 else down.shape[0]
 
 
 def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
-    """`weight` of any shape, float32, with one change at a strength. Raises RuntimeError where shapes do not fit."""
+    """Apply one change to `weight`, float32 of any shape, at a strength. Raises RuntimeError if shapes do not fit."""
     factors = {name: factor.to(weight.device, torch.float32) for name, factor in factors.items()}
     if (new := factors.get("set_weight")) is not None:
         weight = new.reshape(weight.shape)
@@ -120,7 +120,7 @@ def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     if name is None:
         return weight + strength * change
     whole = weight + change
-    # PEFT measures the changed weight; ComfyUI measures rows on the weight as it was. So do images made with them.
+    # As in ComfyUI, rows for `dora_scale` are measured on the original weight; PEFT measures the changed one.
     lengths = factors[name]
     by_rows = lengths.numel() == weight.shape[0] if name == "magnitude" else lengths.shape[0] == weight.shape[0]
     lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
@@ -131,7 +131,7 @@ def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
 
 
 def _change(weight: Tensor, factors: Factors, strength: float) -> Tensor:
-    """The change that is to be multiplied by the strength."""
+    """The change, to be multiplied by the strength."""
     if "oft_blocks" in factors:
         return _rotation(weight, factors, strength)
     # Factors of a convolution of one pixel are matrices with two sides of one more.
@@ -167,11 +167,11 @@ def _generalized(weight: Tensor, factors: Factors) -> Tensor:
 
 
 def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
-    """OFT where the blocks are [groups, size, size], BOFT where they are [stages, groups, size, size].
+    """OFT if the blocks are [groups, size, size], BOFT if they are [stages, groups, size, size].
 
-    The strength blends each rotation with the identity, and then multiplies the whole, as in ComfyUI: it counts twice
-    (pull request 15584 there, which would have changed that, was closed). At 0.5 an OFT file has a quarter of its
-    effect.
+    The strength counts twice, as in ComfyUI: it blends each rotation with the identity, and then multiplies the whole
+    change (pull request 15584 there, which would have changed that, was closed). At 0.5 an OFT file has a quarter of
+    its effect.
     """
     blocks = factors["oft_blocks"]
     size = blocks.shape[-1]
@@ -203,7 +203,7 @@ def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
 
 
 def _product(factors: Factors, name: str, core: str) -> Tensor:
-    """A matrix in two factors, or in three by Tucker's decomposition, whose first one is turned over."""
+    """The product of two factors, or of three as in Tucker's decomposition, where the first one is transposed."""
     first, second = factors[f"{name}_a"], factors[f"{name}_b"]
     return first.T @ factors[core] @ second if core in factors else first @ second
 
@@ -216,7 +216,10 @@ def _scale(factors: Factors, rank: int | None) -> float:
 
 @dataclass(frozen=True)
 class HeaderAlphas:
-    """PEFT's settings, such as `transformer.lora_alpha`, or in an object of their own; without component, of all."""
+    """PEFT's settings, such as `transformer.lora_alpha` or `lora_alpha` in an object `transformer`.
+
+    A setting without a component is for all components.
+    """
 
     settings: Mapping[str, object]
 
@@ -230,9 +233,9 @@ class HeaderAlphas:
         return cls(settings if isinstance(settings, dict) else {})
 
     def alpha(self, layer: str, rank: int) -> float | None:
-        """The alpha that goes with a layer's change of this rank, as it is divided by the rank; None: not said.
+        """The alpha for a layer's change, to be divided by its rank; None if the header has none.
 
-        layer: its name in the file, `transformer.transformer_blocks.0.attn1.to_q`.
+        layer: its name in the file, such as `transformer.transformer_blocks.0.attn1.to_q`.
         """
         component = next((name for name in COMPONENTS if name in layer.split(".")[:3]), COMPONENTS[0])
         alpha = _number(self._of(component, "lora_alpha"))
@@ -251,9 +254,9 @@ class HeaderAlphas:
 
 
 def _means(pattern: str, layer: str) -> bool:
-    """Whether PEFT takes a pattern, a regular expression of a layer's last parts, for a layer.
+    """Whether a pattern matches a layer as in PEFT, where it is a regular expression for the name's last parts.
 
-    Patterns come from strangers: those with repeated groups, or long ones, are taken by the letter.
+    Patterns come from untrusted files: long ones and those with repeated groups are compared literally.
     """
     name = pattern.lstrip("^").rstrip("$")
     if not name:

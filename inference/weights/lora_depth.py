@@ -1,7 +1,7 @@
-"""Which of a model's blocks a LoRA means, where model and LoRA have different numbers of them.
+"""Renumbers a LoRA's blocks for a model with another number of blocks.
 
-Anima has 28 blocks. Larger models were made of it by inserting blocks between the old ones, so the block that was
-number 2 is another number there, and a LoRA for Anima has to be moved with it or it changes the wrong ones.
+Anima has 28 blocks. Larger models were made from it by inserting blocks between the old ones, which changes the numbers
+of the old ones. So a LoRA for Anima must be renumbered too, or it would change the wrong blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 ANIMA = 28
 #: The depths of the models that LoRA files are made for: Anima, Anima 2.9B and Anima 3.8B.
 KNOWN_DEPTHS = (ANIMA, 40, 52)
-#: Where Anima 2.9B has blocks that Anima has not.
+#: The blocks of Anima 2.9B that Anima does not have.
 INSERTED = frozenset({2, 5, 8, 11, 14, 17, 21, 24, 27, 30, 33, 36})
 #: For each block of Anima, the same block of Anima 2.9B.
 FROM_28_TO_40 = tuple(block for block in range(40) if block not in INSERTED)
@@ -27,11 +27,11 @@ _BASE_MODEL_ENTRIES = ("ss_sd_model_name", "ss_base_model_version", "modelspec.b
 
 
 class OtherDepth(ValueError):
-    """A LoRA was made for a model with another number of blocks; the message is the end of a sentence on the file."""
+    """A LoRA was made for a model with another number of blocks; the message is the end of a sentence about it."""
 
 
 def block_numbers(layers: Iterable[str], depth: int, metadata: Mapping[str, str]) -> Mapping[int, int]:
-    """For the blocks of a LoRA whose number changes, their number in a model of `depth` blocks.
+    """Maps a LoRA's block numbers to those in a model of `depth` blocks; empty if they are the same.
 
     layers: the names of the layers in the file, in any format. Raises OtherDepth.
     """
@@ -48,10 +48,10 @@ def block_numbers(layers: Iterable[str], depth: int, metadata: Mapping[str, str]
 
 
 def _depth_of(highest: int, depth: int, metadata: Mapping[str, str]) -> int | None:
-    """The depth of the model that a LoRA was made for; None where its blocks are those of the model as they are."""
+    """The depth of the model that a LoRA was made for; None if its blocks keep their numbers."""
     if highest < 0:
         return None
-    if depth < ANIMA:  # of a kind of its own
+    if depth < ANIMA:  # none of the known models
         return highest + 1 if highest >= depth and highest + 1 in KNOWN_DEPTHS else None
     said = _depth_said(metadata)
     if said is not None and said > highest:

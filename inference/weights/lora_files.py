@@ -1,7 +1,7 @@
 """Lists the LoRA files of a models folder by name: quick, and without PyTorch.
 
-Files may come and go while an engine runs. It looks for a LoRA when one is asked for, and whoever offers LoRAs to
-choose from should look here each time.
+Files can be added and removed while an engine runs. The engine looks for a LoRA when a request needs it; code that
+offers LoRAs to choose from should list them each time.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _OFFICIAL_TURBO = re.compile(r"anima-turbo(?:-lora)?(?:-v(\d[\d.]*)[a-z]?)?")
 
 
 def lora_names(models: str | Path) -> list[str]:
-    """Names of the LoRA files of a `models` folder as it is now, without suffix, in order. Opens none."""
+    """The current names of the LoRA files in a `models` folder, without suffix, sorted. Opens no file."""
     return sorted(lora_paths(models))
 
 
 def lora_paths(models: str | Path) -> Mapping[str, Path]:
-    """The LoRA files by name. Of two that differ in the suffix alone, the second keeps its suffix."""
+    """The LoRA files by name. If two differ only in their suffix, the second keeps its suffix."""
     return paths_by_name(Path(models) / LORA_FOLDER)
 
 
 def lora_name(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is meant, written with or without its suffix, with slashes of any kind; or None."""
+    """The one of `names` that `name` refers to, with or without suffix and with slashes of any kind; or None."""
     known = set(names)
     spellings = (name, composed(name), composed(name.replace("\\", "/")))
     forms = (form for spelling in spellings for form in (spelling, without_suffix(spelling)))
@@ -37,10 +37,10 @@ def lora_name(name: str, names: Iterable[str]) -> str | None:
 
 
 def turbo_names(names: Iterable[str], says_turbo: Callable[[str], bool] = lambda _name: False) -> list[str]:
-    """The LoRA files that make a model a turbo model, the likeliest first.
+    """The LoRA files that make a model a turbo model, the most likely first.
 
-    Those that say so themselves, then one called just turbo, then the official one in its newest version. What only
-    has turbo in its name is none. A subfolder's name does not count.
+    First those whose headers say so, then one called just "turbo", then the official ones, newest version first. A
+    file that only has "turbo" somewhere in its name is not included. A subfolder's name does not count.
     """
     ranked = {name: (says_turbo(name), *_rank(name)) for name in names}
     return sorted((name for name, rank in ranked.items() if any(rank[:3])), key=lambda name: (ranked[name], name))[::-1]

@@ -1,8 +1,8 @@
 """The names that trainers and converters of LoRA files give to the layers of a model.
 
-Whatever the format, a name differs from the layer's own in three ways: something stands before it (`lora_unet_`,
-`diffusion_model.`, `text_encoders.qwen3_06b.transformer.`), dots may be underscores, and diffusers calls the layers
-differently. So each layer is known by all its names with underscores for dots, and what stands before is taken off.
+In all formats, a name can differ from the layer's own in three ways: it has a prefix (`lora_unet_`, `diffusion_model.`,
+`text_encoders.qwen3_06b.transformer.`), dots may be underscores, and diffusers has other names for the layers. So each
+layer is listed under all its names with underscores for dots, and prefixes are removed before a name is looked up.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import lru_cache
 
 from torch import nn
 
-#: What stands before the layers of Qwen3 among a model's tensors, to tell them from the transformer's.
+#: The prefix of Qwen3's layers, which distinguishes them from the transformer's.
 TEXT_ENCODER = "text_encoder."
 
-#: `base_model.model.model.diffusion_model.` and one to spare.
+#: Enough for `base_model.model.model.diffusion_model.`, with one to spare.
 MAX_PREFIXES = 5
 
 _BEFORE_TRANSFORMER = (
@@ -30,9 +30,9 @@ _BEFORE_TEXT_ENCODER = re.compile(
 )
 _BEFORE_BARE_TEXT_ENCODER = re.compile(r"^(?:base_model_model_)?(?:model_)?")
 
-#: What diffusers' attention processors once put into the names of their layers.
+#: Attention processors of older diffusers versions have this in the names of their layers.
 _PROCESSOR = ".processor."
-# The layers' names in diffusers' conversion, in the order in which they are to be replaced.
+# Diffusers' names for the layers, in the order in which they are replaced.
 _DIFFUSERS_NAMES: tuple[tuple[str, str], ...] = (
     (r"^blocks\.(\d+)\.", r"transformer_blocks.\1."),
     (r"\.self_attn\.", ".attn1."),
@@ -54,7 +54,7 @@ _DIFFUSERS_NAMES: tuple[tuple[str, str], ...] = (
 
 
 class LayerNames:
-    """Finds the layer of a model that a LoRA file means."""
+    """Finds the model's layer for a layer's name in a LoRA file."""
 
     def __init__(self, transformer: nn.Module, text_encoder: nn.Module | None = None) -> None:
         self._transformer = {alias: name for name in _layers(transformer) for alias in _aliases(name)}
@@ -62,7 +62,7 @@ class LayerNames:
         self._text_encoder = {_flat(name): TEXT_ENCODER + name for name in layers}
 
     def find(self, name: str) -> str | None:
-        """The layer's path in the transformer, or in Qwen3 behind `TEXT_ENCODER`; None where there is none."""
+        """The layer's path in the transformer, or in Qwen3 after the prefix `TEXT_ENCODER`; None if there is none."""
         flat = _flat(name.replace(_PROCESSOR, "."))
         for shorter in _without_prefixes(flat):
             if shorter in self._transformer:
@@ -73,7 +73,7 @@ class LayerNames:
 
 
 def means_text_encoder(name: str) -> bool:
-    """Whether a layer's name in a file says that it is a text encoder's, of this model or another."""
+    """Whether a layer's name in a file is that of a text encoder's layer, of this model or another."""
     return _BEFORE_TEXT_ENCODER.match(_flat(name)) is not None
 
 
@@ -95,7 +95,7 @@ def _aliases(name: str) -> tuple[str, ...]:
 
 
 def _without_prefixes(flat: str) -> Iterator[str]:
-    """The name itself, and with one, two … known prefixes off."""
+    """The name itself, then without one, two … known prefixes."""
     shorter = {flat}
     for _ in range(MAX_PREFIXES):
         yield from sorted(shorter, key=len, reverse=True)

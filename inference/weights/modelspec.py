@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings, TurboLora, Variant
 
-#: Anima's own settings, which hold where a file says nothing.
+#: Anima's own settings, used where a file says nothing else.
 ANIMA = NativeSettings(
     sizes=((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (1344, 768)),
     steps=30,
@@ -18,10 +18,10 @@ ANIMA = NativeSettings(
 )
 
 
-#: Those of the distilled checkpoints, `anima-turbo-…`.
+#: The settings of the distilled checkpoints, `anima-turbo-…`.
 TURBO = replace(ANIMA, variant="turbo", steps=10, cfg_scale=1.0, sampler="euler")
 
-#: Those of the fine-tune `anima-aesthetic-…`, which scores push too far.
+#: The settings of the fine-tune `anima-aesthetic-…`, whose prefix has no score tags because they exaggerate its style.
 AESTHETIC = replace(
     ANIMA,
     variant="aesthetic",
@@ -64,13 +64,13 @@ def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettin
 
 
 def says_turbo(metadata: Mapping[str, str]) -> bool:
-    """Whether a LoRA's header says with how few steps and at what CFG to draw with it, as only a turbo LoRA does."""
+    """Whether a LoRA's header recommends a number of steps and a CFG scale, as only turbo LoRAs do."""
     steps = _number(metadata.get("modelspec.anima.steps"), 1, 1000)
     return steps is not None and _number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) is not None
 
 
 def turbo_lora(metadata: Mapping[str, str], name: str) -> TurboLora:
-    """The settings for the turbo LoRA of this name; those it does not give are the distilled checkpoints'."""
+    """The settings for the turbo LoRA of this name. What its header lacks comes from the distilled checkpoints."""
     settings = native_settings(metadata, "turbo")
     return TurboLora(name, settings.steps, settings.cfg_scale)
 

@@ -1,10 +1,10 @@
 """Converts ComfyUI's 8-bit weights back into plain ones as they are read.
 
-Beside a layer's `weight`, in float8 or int8, stand its scale, one number or one for each row, under `weight_scale` or
-`scale_weight`, and at times an `input_scale`, which only faster arithmetic needs. What else there is to know is JSON,
-in a tensor `comfy_quant` of each layer or for all in the header's `_quantization_metadata`. ConvRot is int8 of weights
-that were multiplied by a Hadamard matrix in groups of columns; since that matrix is symmetric and orthogonal, the same
-multiplication takes it back.
+A layer's `weight`, in float8 or int8, comes with its scale: one number or one for each row, named `weight_scale` or
+`scale_weight`. Some files also have an `input_scale`, which only faster arithmetic needs. Further settings are JSON, in
+a tensor `comfy_quant` of each layer or for all layers in the header's `_quantization_metadata`. ConvRot is int8 for
+weights that were multiplied by a Hadamard matrix in groups of columns. That matrix is symmetric and orthogonal, so
+multiplying by it again undoes this.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from inference.networks.float8 import FLOAT8, ScaledRows
 from inference.weights.headers.quantization import SCALES, QuantizedForm
 
 GROUP = 256
-#: The forms whose weights some programs store as uint8.
+#: The formats whose weights some programs store as uint8.
 STORED_AS_BYTES = {"float8_e4m3fn": FLOAT8, "float8_e5m2": torch.float8_e5m2}
-#: Rows of a weight that are turned at a time.
+#: How many rows of a weight are multiplied at a time.
 ROWS = 64
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How the quantised tensors of a file are to be read. Keys are the file's own."""
+    """Reads the quantised tensors of a file. Keys are the file's own."""
 
     keys: Collection[str]
     metadata: Mapping[str, str]
@@ -40,7 +40,7 @@ class Quantization:
         return QuantizedForm(self.keys, self.metadata, lambda key: _bytes(self.get(key)))
 
     def plain(self, key: str) -> Tensor:
-        """A tensor of the file, float32 where it was quantised, else as it is."""
+        """A tensor of the file: converted to float32 if it is quantised, else unchanged. Raises ValueError."""
         tensor = self._tensor(key)
         scale = self._scale(key, tensor)
         if scale is None:
@@ -54,7 +54,7 @@ class Quantization:
         return rotate_groups(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
 
     def scaled_rows(self, key: str) -> ScaledRows | None:
-        """A matrix of the file as it is, where it is in float8_e4m3fn; None for any other tensor."""
+        """A matrix of the file without conversion, if it is in float8_e4m3fn; None for any other tensor."""
         tensor = self._tensor(key)
         if tensor.dtype != FLOAT8 or tensor.ndim != 2 or self.form.settings(key.rpartition(".")[0]).get("convrot"):
             return None
@@ -63,7 +63,7 @@ class Quantization:
         return ScaledRows(tensor, scale.expand(tensor.shape[0]).clone())
 
     def _tensor(self, key: str) -> Tensor:
-        """A tensor of the file, with the dtype that its settings name where float8 is stored as plain bytes."""
+        """A tensor of the file. If it is float8 stored as uint8, it gets the dtype in its settings."""
         tensor = self.get(key)
         layer, _, name = key.rpartition(".")
         if tensor.dtype != torch.uint8 or name != "weight":
@@ -72,7 +72,7 @@ class Quantization:
         return tensor.view(STORED_AS_BYTES[form]) if form in STORED_AS_BYTES else tensor
 
     def _scale(self, key: str, tensor: Tensor) -> Tensor | None:
-        """float32 [1] or [rows]; None where the tensor has none."""
+        """The tensor's scale, float32 [1] or [rows]; None if it has none."""
         layer, _, name = key.rpartition(".")
         scale_key = next((f"{layer}.{scale}" for scale in SCALES if f"{layer}.{scale}" in self.keys), None)
         if name != "weight" or scale_key is None:
@@ -87,7 +87,7 @@ class Quantization:
 def rotate_groups(weight: Tensor, size: int) -> Tensor:
     """Multiply each `size` columns of `weight` [out, in] by the regular Hadamard matrix of that size, in place.
 
-    A few rows at a time, so that the memory for a second copy is never taken.
+    It takes a few rows at a time, so it needs no memory for a second copy.
     """
     matrix = hadamard(size)
     for start in range(0, weight.shape[0], ROWS):

@@ -1,4 +1,4 @@
-"""The tensors of a VAE under the names that diffusers gives them, and under those of the released file."""
+"""Translates diffusers' names of a VAE's tensors into those of the released file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IN_A_BLOCK = re.compile(r"\.(?:middle|downsamples|upsamples)\.\d+\.")
 
 
 def released_names(keys: Collection[str]) -> Mapping[str, str]:
-    """For each of diffusers' names, the released file's."""
+    """Maps each of diffusers' names to the released file's."""
     ups = {(int(match[1]), match[2] == "upsamplers", int(match[3])) for key in keys if (match := _UP.match(key))}
     position = {up: number for number, up in enumerate(sorted(ups))}
     names = {}

@@ -1,4 +1,4 @@
-"""One safetensors file of a model: its keys without prefixes, its tensors as plain ones, and loading them."""
+"""One safetensors file of a model: its keys without prefixes, its tensors without quantisation, and loading them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Convert = Callable[[str, Tensor], Tensor | None]
 class WeightsFile:
     """One safetensors file, memory-mapped, as the tensors of one network under the released file's names.
 
-    What some programs put before the keys is taken off, diffusers' names of a VAE are translated, and 8-bit weights
-    are given as the plain ones that they stand for.
+    Prefixes that some programs put before the keys are removed, diffusers' names of a VAE are translated, and 8-bit
+    weights are converted to plain ones.
     """
 
     def __init__(self, path: Path, mark: str) -> None:
@@ -66,26 +66,26 @@ class WeightsFile:
         return self._file.metadata() or {}
 
     def loaded_bytes(self, dtype: torch.dtype) -> int:
-        """Bytes of its weights once they are loaded in a dtype; of a video VAE's less is loaded."""
+        """Bytes of its weights once they are loaded in a dtype. Too many for a video VAE, which is loaded in part."""
         return sum(math.prod(shape) for shape in self.shapes.values()) * dtype.itemsize
 
     def fault(self) -> str | None:
-        """Why its tensors cannot be read, as the end of a sentence; None where they can."""
+        """Why its tensors cannot be read, as the end of a sentence; None if they can."""
         return self._quantization.form.fault()
 
     def tensor(self, key: str) -> Tensor:
-        """The tensor on the CPU; memory-mapped where it is not quantised, and read-only by convention."""
+        """The tensor on the CPU; memory-mapped if it is not quantised, and read-only by convention."""
         with self._turning_back(key):
             return self._quantization.plain(self._names[key])
 
     def scaled_rows(self, key: str) -> ScaledRows | None:
-        """The tensor as the file has it, where that is a matrix in float8_e4m3fn with or without scales."""
+        """The tensor without conversion, if it is a matrix in float8_e4m3fn, with or without scales; else None."""
         with self._turning_back(key):
             return self._quantization.scaled_rows(self._names[key])
 
     @contextmanager
     def _turning_back(self, key: str) -> Iterator[None]:
-        """While a tensor is read that may be quantised: any error there is the file's fault."""
+        """A context for reading a tensor that may be quantised. Any error in it becomes a CheckpointError."""
         try:
             yield
         except (RuntimeError, ValueError, TypeError) as error:
@@ -99,7 +99,7 @@ class WeightsFile:
         return Quantization(self._keys, self.metadata, self._file.get_tensor)
 
     def _named(self, mark: str) -> Mapping[str, str] | None:
-        """For each name of the network's tensors, the file's key; None if there is no such network in it."""
+        """Maps the names of the network's tensors to the file's keys; None if there is no such network in it."""
         keys = self._file.keys()  # in order
         names = keys_of(mark, keys)
         if names is None and mark == VAE_MARK and (names := keys_of(DIFFUSERS_VAE_MARK, keys)) is not None:
@@ -108,14 +108,15 @@ class WeightsFile:
         return self._with_tied_embedding(names) if names is not None and mark == TEXT_ENCODER_MARK else names
 
     def _with_tied_embedding(self, names: Mapping[str, str]) -> Mapping[str, str]:
-        """Of two names of one tensor, safetensors writes only the first: that of the head that guesses tokens."""
+        """Add the embedding if it is the same tensor as the language model's head: safetensors writes only the first of
+        two names."""
         heads = [key for key in self._keys if key.endswith(HEAD)]
         return names if EMBEDDING in names or len(heads) != 1 else {**names, EMBEDDING: heads[0]}
 
 
 @contextmanager
 def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
-    """While a model's sizes are read off a file's shapes: any error there means that the file is not such a model's."""
+    """A context for reading a model's sizes off a file's shapes. Any error in it becomes a CheckpointError."""
     try:
         yield
     except CheckpointError:
@@ -135,10 +136,10 @@ def load_module(
     convert: Convert = lambda _key, tensor: tensor,
     ignored: tuple[str, ...] = (),
 ) -> None:
-    """Give `module`, built on the meta device, its tensors from `file`, on `device` in `dtype`, one after the other.
+    """Load the tensors of `file` into `module`, built on the meta device, one by one, to `device` and `dtype`.
 
     A tensor that already has the wanted dtype and device stays memory-mapped. `convert` turns a tensor of the file
-    into one of the module, or None where it takes no part; matrices that are kept in 8 bits are taken as they are.
+    into one of the module, or None if it is not needed. It is not called for matrices that are kept in 8 bits.
     Raises CheckpointError.
     """
     if fault := misfit(module, file, convert, ignored):
@@ -170,7 +171,7 @@ def misfit(
     convert: Convert = lambda _key, tensor: tensor,
     ignored: tuple[str, ...] = (),
 ) -> str | None:
-    """Why `file` does not hold the tensors of `module`, by its header alone, in a sentence; None where it does."""
+    """Why `file` does not hold the tensors of `module`, judged by its header, in a sentence; None if it does."""
     if fault := file.fault():
         return fault
     wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
 TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
 VAE_MARK = "decoder.upsamples.0.residual.2.weight"
-#: Of a VAE with diffusers' names.
+#: The mark of a VAE with diffusers' names.
 DIFFUSERS_VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 
 
@@ -42,23 +42,23 @@ _LORA = re.compile(
     r"[._]lora_(?:up|down|A|B|mid|embedding_[AB]|magnitude_vector)\b|_lora\.(?:up|down)\.|\.(?:hada_[wt]|lokr_[wt])[12]"
     r"|\.(?:oft_blocks|dora_scale|diff|diff_b|set_weight|w_norm)$"
 )
-#: Two names that together only diffusers' conversion of a diffusion model such as Anima has.
+#: Two names that only a diffusion model such as Anima has both of, in diffusers' format.
 _DIFFUSERS_TRANSFORMER = ("time_embed.t_embedder.linear_1.weight", "transformer_blocks.0.attn1.to_q.weight")
-#: What PyTorch puts into the names of a network's parts that it compiles, recomputes or spreads over GPUs.
+#: What PyTorch inserts into the names of modules that it compiles, checkpoints (recomputes) or shards over GPUs.
 _WRAPPER = re.compile(r"(?<![A-Za-z0-9])_(?:orig_mod|checkpoint_wrapped_module|fsdp_wrapped_module)[._]")
 _EMA = re.compile(r"(?:^|[._])ema(?:$|[._])")
 
 
 def prefix_before(mark: str, keys: Collection[str]) -> str | None:
-    """The shortest prefix before `mark` in a key, rather not that of an averaged copy (EMA); None if there is none."""
+    """The shortest prefix before `mark` in a key; None if there is none. Averaged copies (EMA) are the last choice."""
     prefixes = {key.removesuffix(mark) for key in keys if key.endswith(mark)}
     return min(prefixes, key=lambda prefix: (_EMA.search(prefix) is not None, len(prefix), prefix), default=None)
 
 
 def keys_of(mark: str, keys: Collection[str]) -> Mapping[str, str] | None:
-    """For each name of the tensors of the network with this mark, its key; None if there is no such network.
+    """Maps the names of the tensors of the network with this mark to their keys; None if there is no such network.
 
-    What belongs to other networks in the file is left out.
+    Tensors of other networks in the file are left out.
     """
     plain = {unwrapped(key): key for key in keys}
     prefix = prefix_before(mark, plain)
@@ -70,12 +70,12 @@ def keys_of(mark: str, keys: Collection[str]) -> Mapping[str, str] | None:
 
 
 def unwrapped(name: str) -> str:
-    """A tensor's or a layer's name, with dots or underscores, without what PyTorch's wrappers put into it."""
+    """A tensor's or a layer's name, with dots or underscores, without the parts that PyTorch's wrappers insert."""
     return _WRAPPER.sub("", name) if "_m" in name or "_w" in name else name
 
 
 def _foreign_roots(mark: str, prefix: str, keys: Collection[str]) -> Iterator[str]:
-    """The first parts, behind the prefix, of names that belong to other networks."""
+    """The first parts, after the prefix, of names that belong to other networks."""
     for kind in KINDS:
         if mark in kind.marks:
             continue
@@ -97,7 +97,7 @@ def is_lora(keys: Collection[str]) -> bool:
 
 
 def description(keys: Collection[str]) -> str | None:
-    """What a file holds, such as `a diffusion model and a VAE`; None where nothing of Anima's is recognised."""
+    """What a file holds, such as `a diffusion model and a VAE`; None if it has no known network."""
     if is_lora(keys):
         return "a LoRA"
     if parts := held(keys):

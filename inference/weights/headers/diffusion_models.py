@@ -1,6 +1,6 @@
-"""Which diffusion model of a folder is the default, and facts from its header: native settings and turbo LoRA.
+"""Chooses the default diffusion model of a folder, and reads facts about it: native settings and turbo LoRA.
 
-The engine loads the file that is chosen here; code that needs to know the model before it is loaded uses this module
+The engine loads the file that is chosen here. Code that needs to know the model before it is loaded uses this module
 too. `model_list` has the other models.
 """
 
@@ -51,10 +51,10 @@ _PREFERRED = re.compile(PREFERRED_TRANSFORMER, re.IGNORECASE)
 _RELEASED = re.compile(rf"{PREFERRED_TRANSFORMER}(?:-v[\d.]+)?", re.IGNORECASE)
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 CACHED_HEADERS = 256
-#: Files in folders of other names that are opened to find a missing one.
+#: How many files in folders with other names are opened to find a missing one.
 _MAX_OPENED = 200
 _ALL_FOLDERS = (*TRANSFORMER_FOLDERS, *TEXT_ENCODER_FOLDERS, *VAE_FOLDERS)
-#: Of LoRA files only the few values that are used are kept, so a large folder fits.
+#: Only a few values are kept of each LoRA file, so a large folder fits.
 CACHED_LORAS = 20_000
 
 
@@ -62,8 +62,8 @@ CACHED_LORAS = 20_000
 class ModelFacts:
     """Facts from a diffusion model's file and its folder.
 
-    name: as `GenerationRequest.model` has it. turbo: the LoRA that makes it a turbo model; None if there is none, or
-    if it is one without. blocks: of its transformer, 28 in Anima.
+    name: as in `GenerationRequest.model`. turbo: the LoRA that makes it a turbo model; None if there is none, or if the
+    model is one by itself. blocks: how many its transformer has, 28 in Anima.
     """
 
     name: str
@@ -85,11 +85,11 @@ def facts_of(path: Path, name: str, turbo: TurboLora | None) -> ModelFacts:
 
 
 def model_paths(models: Path) -> Mapping[str, Path]:
-    """The files that may be diffusion models, by the names that requests have for them. Opens none.
+    """The files that may be diffusion models, by their names in requests. Opens no file.
 
-    A name is the path in the file's own folder, without suffix, as a LoRA's: `anima-base-v1.0`, `mine/portraits`. Of
-    two files of the same name, the second keeps its suffix; in another folder, it has that before it:
-    `checkpoints/portraits`. A file that several links lead to is listed once.
+    A name is the path in the file's own folder, without suffix, like a LoRA's: `anima-base-v1.0`, `mine/portraits`. If
+    two files have the same name, the second keeps its suffix; if it is in another folder, it gets that folder's name
+    as a prefix instead: `checkpoints/portraits`. A file that several links lead to is listed once.
     """
     paths: dict[str, Path] = {}
     seen: set[Path] = set()
@@ -103,7 +103,7 @@ def model_paths(models: Path) -> Mapping[str, Path]:
 
 
 def model_name_of(path: Path, models: Path) -> str:
-    """The name by which requests ask for a file. One outside the folders has its file's name, without suffix."""
+    """A file's name in requests. For a file outside the folders, that is the file's own name without suffix."""
     real = path.resolve()
     names = (name for name, other in model_paths(models).items() if other.resolve() == real)
     return next(names, without_suffix(path.name))
@@ -130,9 +130,9 @@ def turbo_loras(models: Path) -> list[TurboLora]:
 
 
 def find_diffusion_model(models: Path, name: str | None = None) -> Path:
-    """The diffusion model of the folder `models` that is used; `name`: its file, or its name in `model_paths`.
+    """Choose the diffusion model to use from the folder `models`. name: its file, or its name in `model_paths`.
 
-    Raises CheckpointError, in a sentence, where there is none, or none can be chosen.
+    Raises CheckpointError, with a sentence, if there is none or if the choice is not clear.
     """
     files = paths_of(models, TRANSFORMER_FOLDERS)
     folder = models / TRANSFORMER_FOLDERS[0]
@@ -171,14 +171,14 @@ def _is_file(path: Path) -> bool:
 
 
 def paths_of(models: Path, folders: Sequence[str]) -> list[Path]:
-    """The safetensors files of a part of a model, in the order of its folders; without those that cannot be used."""
+    """The usable safetensors files in the folders for a part of a model, in the order of the folders."""
     return [path for folder in folders for path in files_under(models / folder) if not _is_unusable(path)]
 
 
 def unusable_paths(models: Path, folders: Sequence[str]) -> list[Path]:
-    """What cannot be used, in the order of the folders: in each pieces of models, then other formats and dead links.
+    """Files that cannot be used, folder by folder: pieces of models, then other formats and dangling links.
 
-    In `checkpoints`, which other models share, those of other formats are left out that are not called after Anima.
+    `checkpoints` is shared with other models, so of other formats and links only those named after Anima are included.
     """
     found: list[Path] = []
     for folder in folders:
@@ -189,14 +189,14 @@ def unusable_paths(models: Path, folders: Sequence[str]) -> list[Path]:
 
 
 def _is_unusable(path: Path) -> bool:
-    """Whether a safetensors file is a piece, or has a name that the safetensors package refuses."""
+    """Whether a safetensors file is a piece of a model, or has a name that the safetensors package refuses."""
     return is_piece(path) or not is_text(path.name)
 
 
 def by_name(paths: Sequence[Path], name: str) -> Path | None:
     """The file named by a setting, with or without folder and suffix, with slashes of any kind.
 
-    A full name counts before one without suffix, and one in other letters, large or small, if only one file has it.
+    Full names are compared before names without suffix. After that, case is ignored if only one file then matches.
     """
     name = composed(name.replace("\\", "/"))
     for form in (str, without_suffix):
@@ -212,7 +212,7 @@ def by_name(paths: Sequence[Path], name: str) -> Path | None:
 
 
 def unusable_by_name(models: Path, folders: Sequence[str], name: str) -> Path | None:
-    """Of `unusable_paths` the one that is meant by a name, with or without its suffix."""
+    """The one of `unusable_paths` that a name refers to, with or without its suffix."""
     paths = unusable_paths(models, folders)
     found = (by_name(paths, name + suffix) for suffix in ("", *OTHER_FORMATS))
     return next(filter(None, found), None)
@@ -239,7 +239,7 @@ def why_not_opened(path: Path) -> str:
 
 
 def why_unreadable(path: Path, error: Exception) -> str:
-    """A sentence about a file that should be safetensors and is not, or that cannot be opened now."""
+    """A sentence about a file that is not valid safetensors, or that cannot be opened now."""
     if (why := system_fault(error)) is not None:
         return f"{path} cannot be opened: {why}"
     try:
@@ -253,7 +253,7 @@ def why_unreadable(path: Path, error: Exception) -> str:
 
 
 def _marked(paths: Sequence[Path], models: Path) -> list[Header]:
-    """Those that are Anima's; a file that cannot be read is an error only when no other will do."""
+    """The headers of Anima's diffusion models. A file that cannot be read is an error only if there are no others."""
     found: list[Header] = []
     unreadable: CheckpointError | None = None
     for path in paths:
@@ -271,7 +271,7 @@ def _marked(paths: Sequence[Path], models: Path) -> list[Header]:
 
 
 def _unlike_released(header: Header) -> tuple[bool, bool]:
-    """In this order: a released file's name, another name with plain weights, quantised copies."""
+    """A sort key: names of released files first, and then plain weights before quantised ones."""
     form = quantized_form(header)
     quantised = any(form.belongs_beside(key) for key in header.shapes)
     return _RELEASED.fullmatch(without_suffix(header.path.name)) is None, quantised
@@ -294,7 +294,7 @@ def none_of(kind: NetworkKind, what: str, paths: Sequence[Path], models: Path, f
 
 
 def _instead(path: Path) -> str:
-    """What is to be said of a file that does not hold what is looked for."""
+    """How to describe a file that does not contain the network that is needed, as the end of a sentence."""
     try:
         header = opened(path)
     except CheckpointError:
@@ -311,7 +311,7 @@ def _plural(instead: str) -> str:
 
 
 def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path | None:
-    """A file of this kind in a folder for others."""
+    """A file with this kind of network in a folder that is not for it."""
     others = dict.fromkeys(folder for folder in _ALL_FOLDERS if folder not in folders)
     here = [path for path in sorted(models.glob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
     known = {models / folder for folder in _ALL_FOLDERS}
@@ -327,7 +327,7 @@ def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path 
 
 
 def opened(path: Path) -> Header:
-    """A file's header, read once until the file changes. Raises CheckpointError."""
+    """A file's header, cached until the file changes. Raises CheckpointError."""
     if path.suffix.lower() not in SUFFIXES or _is_unusable(path):
         raise CheckpointError(f"{path} {why_not_opened(path)}")
     try:
@@ -337,12 +337,12 @@ def opened(path: Path) -> Header:
 
 
 def is_marked(header: Header) -> bool:
-    """Whether it is that of an Anima diffusion model."""
+    """Whether a header is that of an Anima diffusion model."""
     return DIFFUSION_MODEL.name in held(header.shapes)
 
 
 def diffusion_model_shapes(header: Header) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of a diffusion model's tensors, by their names without prefix; scales of quantised ones left out."""
+    """The shapes of a diffusion model's tensors, by their names without prefix; without the scales."""
     form, names = quantized_form(header), keys_of(TRANSFORMER_MARK, header.shapes) or {}
     return {name: header.shapes[key] for name, key in names.items() if not form.belongs_beside(key)}
 

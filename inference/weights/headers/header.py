@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
-#: it, is a few megabytes.
+#: Bytes. Reading a header takes a hundred times its size of memory. Headers of large models, or with a long history of
+#: training, have a few megabytes.
 MAX_HEADER = 16 << 20
 #: Bytes before the header, which say how long it is.
 LENGTH_BYTES = 8
@@ -62,7 +62,7 @@ def _place(entry: Any, start: int) -> tuple[int, int]:
 
 
 def check_header(path: Path) -> None:
-    """Raises ValueError for an implausibly long header, with what the file may be instead."""
+    """Raises ValueError for an empty file or an implausibly long header, and says what the file may be instead."""
     with path.open("rb") as file:
         start = file.read(MAX_MARK_LENGTH)
     if not start:
@@ -75,7 +75,7 @@ def check_header(path: Path) -> None:
     raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
 
 
-#: What files of other formats begin with, whatever they are called.
+#: The first bytes of files in other formats, whatever their suffix, and what they are.
 _OTHER_FORMATS = (
     (b"GGUF", "a GGUF file, a format that is not supported"),
     (b"PK\x03\x04", "a pickle of PyTorch (.ckpt, .pt) or a zip file, formats that are not accepted"),
@@ -87,14 +87,14 @@ _OTHER_FORMATS = (
 MAX_MARK_LENGTH = 64
 
 
-#: Of Windows: memory and page file are too small to map a file; another program has the file open.
+#: Windows' error codes: memory and page file are too small to map a file; another program has the file open or locked.
 COMMITMENT_LIMIT, SHARING_VIOLATION, LOCK_VIOLATION = 1455, 32, 33
 
 
 def system_fault(error: Exception) -> str | None:
     """Why an intact file cannot be opened now, and what to do, in a sentence; None if the file is to blame.
 
-    The system's own words are in its user's language; their number is not.
+    The error's number decides, because the system's message is in the user's language.
     """
     number = getattr(error, "winerror", None)
     if number is None and (found := re.search(r"\bos error (\d+)\b|\[WinError (\d+)\]", str(error))):
@@ -120,7 +120,7 @@ def read_metadata(path: Path) -> Mapping[str, str]:
 
 
 def version(path: Path) -> tuple[int, int]:
-    """Changes whenever the file does, so that what was read from it can be cached."""
+    """A key that changes whenever the file does, for caching what was read from it."""
     try:
         found = path.stat()
     except OSError:

@@ -27,7 +27,7 @@ _TRIGGERS = (
 
 @dataclass(frozen=True)
 class LoraFacts:
-    """aliases: other names. triggers: the words to add to a prompt, separated by commas; empty where none are known."""
+    """aliases: other names. triggers: the words to add to a prompt, separated by commas; empty if none are known."""
 
     aliases: tuple[str, ...] = ()
     triggers: str = ""
@@ -44,7 +44,7 @@ class LoraFacts:
 class LoraHeaders:
     """The facts of a models folder's LoRA files, cached until a file changes.
 
-    Takes a few milliseconds for a file that is new, so it is for threads; several may ask at once.
+    Reading a new file takes a few milliseconds, so use it in a thread. Several threads may use it at once.
     """
 
     def __init__(self, models: str | Path) -> None:
@@ -52,7 +52,7 @@ class LoraHeaders:
         self._known: dict[tuple[Path, int, int], LoraFacts] = {}
 
     def facts(self, names: Iterable[str] | None = None) -> Mapping[str, LoraFacts]:
-        """By the LoRAs' names; of all, or of those with these names."""
+        """Facts by the LoRAs' names: of all files, or of those with these names."""
         paths = lora_paths(self._models)
         wanted = paths if names is None else {name: paths[name] for name in names if name in paths}
         return {name: self._of(path) for name, path in wanted.items()}
@@ -77,14 +77,14 @@ def _triggers(metadata: Mapping[str, str]) -> str:
 
 
 def _words(text: str) -> Sequence[str]:
-    """Of a list in JSON, or of a text with commas."""
+    """The words in a JSON list, or in a text with commas."""
     read = _json(text) if text.lstrip().startswith("[") else None
     pieces = [each for each in read if isinstance(each, str)] if isinstance(read, list) else [text]
     return [word for piece in pieces for part in piece.split(",") if (word := " ".join(part.split()))]
 
 
 def _most_counted(text: str) -> Sequence[str]:
-    """From sd-scripts' tag counts by folder."""
+    """The most frequent tags, from sd-scripts' tag counts by folder."""
     counted: Counter[str] = Counter()
     for tag, count in _counts(_json(text)):
         counted[" ".join(tag.split())] += count

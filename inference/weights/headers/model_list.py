@@ -35,8 +35,8 @@ class ModelList:
     """The diffusion models of a folder that one engine can draw with.
 
     default: the name of the one that is used for requests without a model.
-    models: the facts of each by its name, the default first, then in order.
-    refused: Anima models that cannot be chosen, each with why, in a sentence that begins in lower case.
+    models: the facts of each by its name, the default first, then sorted by name.
+    refused: Anima models that cannot be chosen, each with a sentence why, which begins in lower case.
     """
 
     default: str
@@ -45,15 +45,15 @@ class ModelList:
 
 
 def list_models(models: Path, diffusion_model: str | None = None) -> ModelList:
-    """The list as it is now. `diffusion_model`: the file that a setting names as the default, if any.
+    """The current list. `diffusion_model`: the file that a setting names as the default, if any.
 
-    Raises CheckpointError where there is no default, like an engine that is to be loaded.
+    Raises CheckpointError if there is no default, as an engine does when it is loaded.
     """
     return list_with_default(find_diffusion_model(models, diffusion_model), models)
 
 
 def list_with_default(chosen: Path, models: Path) -> ModelList:
-    """The list as it is now, where the file of the default is known. Raises CheckpointError if it cannot be read."""
+    """The current list, with the file `chosen` as the default. Raises CheckpointError if that cannot be read."""
     default = model_name_of(chosen, models)
     turbo = next(iter(turbo_loras(models)), None)
     sizes = _sizes(opened(chosen))
@@ -72,7 +72,7 @@ def list_with_default(chosen: Path, models: Path) -> ModelList:
 def choice_fault(path: Path, default: TransformerParams | None) -> str | None:
     """Why an engine cannot draw with the model in `path`, in a sentence; None if it can.
 
-    default: the sizes of its default model, which this one has to fit in part; None where they are not known.
+    default: the sizes of the engine's default model, some of which this one must have too; None if unknown.
     """
     try:
         header = opened(path)
@@ -84,9 +84,9 @@ def choice_fault(path: Path, default: TransformerParams | None) -> str | None:
 
 
 def find_model(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is meant, as files and other programs write it: with or without suffix and folder.
+    """The one of `names` that `name` refers to, as other programs write it: with or without suffix and folder.
 
-    None where there is none, or several.
+    None if there is none, or if there are several.
     """
     known = list(names)
     typed = name.strip().replace("\\", "/")
@@ -95,7 +95,7 @@ def find_model(name: str, names: Iterable[str]) -> str | None:
         if form in known:
             return form
     whole = {other.casefold(): other for other in known}
-    if len(whole) == len(known):  # before the name alone, which a file in another folder may have in this case
+    if len(whole) == len(known):  # before names without folder: a file elsewhere may have the same
         for form in forms:
             if form.casefold() in whole:
                 return whole[form.casefold()]
@@ -104,7 +104,7 @@ def find_model(name: str, names: Iterable[str]) -> str | None:
 
 
 def models_called(name: str, names: Iterable[str]) -> list[str]:
-    """Those of `names` that have, without suffix and folder, the same name as `name`."""
+    """Those of `names` that are the same as `name` without suffix and folder."""
     own = _own_name(composed(name.strip().replace("\\", "/")))
     return [other for other in names if _own_name(other) == own]
 
@@ -114,7 +114,7 @@ def _own_name(name: str) -> str:
 
 
 def _is_anima(path: Path) -> bool:
-    """Unreadable files are passed over: what they hold is not known."""
+    """Whether it is an Anima diffusion model. False for unreadable files, whose content is unknown."""
     try:
         return is_marked(opened(path))
     except CheckpointError:
@@ -130,12 +130,12 @@ def _own_fault(path: Path, _modified: int, _size: int) -> str | None:
 def _sizes(header: Header) -> TransformerParams | None:
     try:
         return TransformerParams.from_shapes(diffusion_model_shapes(header))
-    except (LookupError, ValueError, TypeError):  # it is damaged, which the engine will say
+    except (LookupError, ValueError, TypeError):  # it is damaged; the engine will report that
         return None
 
 
 def _unshared(header: Header, theirs: TransformerParams | None) -> str | None:
-    """Models share the text encoder and the VAE, so they have to read the same texts and latents."""
+    """Why a model cannot share the text encoder and the VAE of the default model, in a sentence; None if it can."""
     ours = _sizes(header)
     if ours is None or theirs is None:
         return None

@@ -15,16 +15,16 @@ from itertools import islice
 SCALES = ("weight_scale", "scale_weight")
 #: Suffixes of a quantised layer's additional tensors.
 BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2")
-#: A mark of the whole file.
+#: A tensor that marks the whole file as quantised.
 MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
-#: Names of layers in the header of which it is seen whether they have another prefix than the file's.
+#: How many of the header's layer names are compared, to see whether they have another prefix than the file's.
 MAX_NAMES_COMPARED = 8
-#: In parts between dots.
+#: The longest such prefix, in parts between dots.
 MAX_PREFIX_PARTS = 5
-#: The part of the keys of weights packed by bitsandbytes that precedes the form's name.
+#: In keys of weights packed by bitsandbytes, the text before the format's name.
 BITSANDBYTES = "bitsandbytes__"
-#: Names of tensors that weights are packed into, and which packages do so.
+#: Names of tensors with packed weights, and the packages that pack them so.
 PACKED = {
     "qweight": "SVDQuant, GPTQ or AWQ",
     "weight_packed": "compressed-tensors",
@@ -40,7 +40,7 @@ LayerSettings = Mapping[str, int | str | bool]
 
 @dataclass(frozen=True)
 class QuantizedForm:
-    """Keys are the file's own. `content`: the bytes of a tensor."""
+    """How a file's weights are quantised. Keys are the file's own. `content` returns the bytes of a tensor."""
 
     keys: Collection[str]
     metadata: Mapping[str, str]
@@ -81,13 +81,13 @@ class QuantizedForm:
 
     @property
     def _header_is_unknown(self) -> bool:
-        """Whether what the header says about layers cannot be read, or is about none of the file's."""
+        """Whether the header's settings of layers cannot be read, or are for none of the file's layers."""
         text = self.metadata.get(HEADER_ENTRY)
         return text is not None and (_object(text.encode()) is None or bool(self._said and not self._in_header))
 
     @cached_property
     def _said(self) -> Mapping[str, LayerSettings]:
-        """The header's settings by its names of layers, which may have another prefix than the file's."""
+        """The header's settings by its own layer names, which may have another prefix than the file's."""
         layers = (_object(self.metadata.get(HEADER_ENTRY, "").encode()) or {}).get("layers")
         if not isinstance(layers, dict):
             return {}
@@ -95,7 +95,7 @@ class QuantizedForm:
 
     @cached_property
     def _in_header(self) -> Mapping[str, LayerSettings]:
-        """The header's settings by the file's names of layers, with the prefix exchanged that the file has instead."""
+        """The header's settings by the file's layer names, with the header's prefix replaced by the file's."""
         layers = frozenset(key.removesuffix(".weight") for key in self.keys if key.endswith(".weight"))
         exchanges = {pair for name in islice(self._said, MAX_NAMES_COMPARED) for pair in _exchanges(name, layers)}
         fitting = (
@@ -110,7 +110,7 @@ class QuantizedForm:
 
 
 def _exchanges(name: str, layers: Collection[str]) -> list[tuple[str, str]]:
-    """What may be taken off a layer's name in the header, and put before it, to give a name of the file."""
+    """Pairs of prefixes, one to remove from a layer's name in the header and one to add, for a name in the file."""
     end = name
     for _ in range(MAX_PREFIX_PARTS + 1):
         if found := sorted(layer for layer in layers if layer == end or layer.endswith(f".{end}")):
@@ -137,7 +137,7 @@ def _unreadable(form: str) -> str:
 
 
 def _object(text: bytes) -> dict[str, int | str | bool] | None:
-    """Some programs fill the tensor up with zeros."""
+    """The JSON object in a text; None if there is none. Some programs pad the tensor with zeros."""
     try:
         read = json.loads(text.rstrip(b"\0"))
     except (ValueError, RecursionError):

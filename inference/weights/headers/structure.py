@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from inference.networks.params import Shapes, TransformerParams
 
-#: What training leaves in a file, and tables that can be computed.
+#: Tensors that are left over from training, and tables that can be computed.
 _LEFTOVERS = re.compile(
     r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|freqs(?:_cis)?$|num_batches_tracked$"
     r"|(?:\w*_)?ema\.|(?:ema_)?num_updates$|(?:optimizer|optim|lr_scheduler|loss)\."
@@ -16,12 +16,12 @@ _LEFTOVERS = re.compile(
 
 
 def is_leftover(key: str, wanted: Collection[str]) -> bool:
-    """Whether a tensor beside the `wanted` ones may be passed over."""
+    """Whether a tensor that is not among the `wanted` ones can be ignored."""
     return key not in wanted and _LEFTOVERS.search(key) is not None
 
 
 def shapes_fault(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
-    """Why tensors of the shapes `found` are not those of a network with the shapes `wanted`; None where they are."""
+    """Why tensors of the shapes `found` are not those of a network with the shapes `wanted`; None if they are."""
     for key, shape in found.items():
         if key in wanted and shape != wanted[key]:
             return (
@@ -39,7 +39,7 @@ def shapes_fault(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tupl
 
 
 def transformer_fault(shapes: Shapes) -> str | None:
-    """Why tensors of these shapes, by names without prefix, are not those of an Anima diffusion model."""
+    """Why tensors of these shapes, by names without prefix, are not an Anima diffusion model's; None if they are."""
     try:
         wanted = TransformerParams.from_shapes(shapes).shapes
     except (LookupError, ValueError, TypeError):
