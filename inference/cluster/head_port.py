@@ -13,7 +13,7 @@ POLL_INTERVAL = 0.2
 
 
 def wait_until_free(port: int, timeout: float | None = None) -> bool:
-    """Wait until no program listens on the port, `timeout` (or RELEASE_TIMEOUT) seconds at most. False if one does."""
+    """Wait until no program listens on the port; False if one does after `timeout` (or RELEASE_TIMEOUT) seconds."""
     end = time.monotonic() + (RELEASE_TIMEOUT if timeout is None else timeout)
     while is_taken(port):
         if time.monotonic() >= end:

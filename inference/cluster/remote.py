@@ -1,6 +1,6 @@
 """The driver: a child process of the bot that asks Ray for an engine on any machine, and relays its messages.
 
-Only processes of their own import Ray: this module, `joining`, `node_watch` and `examination` run in such.
+Ray is imported only in dedicated processes: those that run this module, `node_watch` or `examination`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cluster's token: whoever has it can run programs on every machine of the cluster."""
+"""The cluster's token: anyone who has it can run programs on every machine of the cluster."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def files_under(folder: Path) -> list[Path]:
 
 
 def distinct(paths: Iterable[Path], preferred: Callable[[Path], bool] = lambda _path: False) -> list[Path]:
-    """The paths without duplicates, which lead to the same file through links of any kind.
+    """One path for each file, even if several lead to it through links of any kind.
 
     Of several paths to one file, one that is preferred is kept, then one that is no symbolic link.
     """

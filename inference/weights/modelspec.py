@@ -21,7 +21,7 @@ ANIMA = NativeSettings(
 #: The settings of the distilled checkpoints, `anima-turbo-…`.
 TURBO = replace(ANIMA, variant="turbo", steps=10, cfg_scale=1.0, sampler="euler")
 
-#: The settings of the fine-tune `anima-aesthetic-…`, whose prefix has no score tags because they exaggerate its style.
+#: The settings of the fine-tune `anima-aesthetic-…`, whose prefix has no score tags because they push it too far.
 AESTHETIC = replace(
     ANIMA,
     variant="aesthetic",

@@ -342,7 +342,7 @@ def is_marked(header: Header) -> bool:
 
 
 def diffusion_model_shapes(header: Header) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of a diffusion model's tensors, by their names without prefix; without the scales."""
+    """The shapes of a diffusion model's tensors by their names without prefix, except scales of quantised ones."""
     form, names = quantized_form(header), keys_of(TRANSFORMER_MARK, header.shapes) or {}
     return {name: header.shapes[key] for name, key in names.items() if not form.belongs_beside(key)}
 
