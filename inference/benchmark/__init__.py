@@ -1,8 +1,8 @@
-"""`anima benchmark`: our networks and our sampling loop compared with diffusers', on the same random weights.
+"""`anima benchmark`: compares our networks and sampling loop with diffusers', on the same random weights.
 
 A model with random weights is written to a temporary folder in the layout of the released files, and both sides load
-it from there. Before anything is timed, the two must agree. Then they take turns, so that what else the machine
-does affects both alike.
+it from there. Before anything is timed, their results must agree. Then they are timed in turns, so that other load on
+the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ __all__ = ["SIZES", "BenchmarkOptions", "Report", "Workload", "default_size", "r
 INSTALL_DIFFUSERS = "diffusers is not installed, so ours are measured alone; `pip install 'anima-bot[benchmark]'`."
 
 
-#: The relative error at which two implementations still compute the same. In bfloat16 theirs keeps the residual stream
-#: in bfloat16, ours in float32.
+#: The largest relative error at which two implementations still agree. In bfloat16, diffusers keeps the residual stream
+#: in bfloat16, and ours keeps it in float32.
 AGREEMENT = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """How to measure. everything: modes, batches and starts too. minutes: what it may take; command: what was typed."""
+    """How to measure. everything: modes, batches and starts too. minutes: the time limit. command: the command line."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -56,7 +56,7 @@ class BenchmarkOptions:
     command: str = ""
 
     def check(self) -> None:
-        """Raises ValueError for settings that cannot be."""
+        """Raises ValueError for invalid settings."""
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}, but must be at least 1.")
         if self.threads is not None and self.threads < 1:
@@ -71,9 +71,9 @@ class BenchmarkOptions:
 
 
 def run(workload: Workload, options: BenchmarkOptions, say: Callable[[str], None] = print) -> Report:
-    """Measure everything; `say` is called with what is being done.
+    """Measure everything; `say` is called with progress messages.
 
-    Raises ValueError for invalid settings, RuntimeError where the two sides do not agree.
+    Raises ValueError for invalid settings, RuntimeError if the two sides do not agree.
     """
     where = choose_device(options.device)
     number = _measured_dtype(options.dtype, where, workload.transformer.width)
@@ -83,12 +83,12 @@ def run(workload: Workload, options: BenchmarkOptions, say: Callable[[str], None
     workload.request("euler").check()
     with tempfile.TemporaryDirectory(prefix="anima-benchmark-", ignore_cleanup_errors=True) as folder:
         report = _measure(Path(folder), workload, where, number, options, say)
-        gc.collect()  # the models; Windows deletes no file that is mapped
+        gc.collect()  # releases the models: Windows cannot delete a file that is mapped
     return report
 
 
 def _measured_dtype(name: str, device: torch.device, width: int) -> torch.dtype:
-    """The dtype that `name` means for a transformer of that width. Raises ValueError for one not measured here."""
+    """The dtype that `name` means for a transformer of that width. Raises ValueError if it cannot be measured here."""
     precision = choose_precision(name, device, width)
     if precision.float8:
         raise ValueError("dtype is 'float8', which is not measured here. Choose float32 or bfloat16.")
@@ -162,9 +162,9 @@ def default_size(device: str) -> str:
 def compare(
     part: Part, workload: Workload, models: Path, sides: Sequence[Backend], flops: int, repeats: Repeats
 ) -> BackendComparison:
-    """Check that the sides, ours first, compute the same, then time them in turns and read their peak memory.
+    """Check that the sides (ours first) agree, then time them in turns and measure their peak memory.
 
-    Raises RuntimeError where they do not agree.
+    Raises RuntimeError if they do not agree.
     """
     results = [side.run(part, workload) for side in sides]
     difference = relative_error(results[0], results[1]) if len(sides) == 2 else None

@@ -1,4 +1,4 @@
-"""The two implementations that are measured: ours, and diffusers', each loaded from the same files."""
+"""The two implementations that are measured, ours and diffusers', both loaded from the same files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference.networks.vae import LATENT_MEAN, LATENT_STD
 from inference.sampling import initial_noise, sigmas
 from inference.weights.checkpoint import ModelFiles
 
-#: A file beside the models with the contexts of both prompts [2, 512, C]: ours writes it, theirs reads it.
+#: A file next to the models with the contexts of both prompts [2, 512, C]: ours writes it, diffusers' reads it.
 CONTEXTS = "contexts.safetensors"
 
 
@@ -34,11 +34,13 @@ class Backend(Protocol):
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None: ...
 
     def run(self, part: Part, workload: Workload) -> Tensor:
-        """A velocity [2, C, h, w] for both passes of CFG; clamped pixels [1, 3, H, W]; a generated image's latent."""
+        """Run a part. Returns, in the order of PARTS: a velocity [2, C, h, w] for both passes of CFG; clamped pixels
+        [1, 3, H, W]; or a generated image's latent.
+        """
         ...
 
     def weights(self, part: Part) -> Iterable[Tensor]:
-        """Those of the networks that take part."""
+        """The weights of the networks that a part uses."""
         ...
 
 
@@ -75,7 +77,7 @@ class AnimaBackend:
 
 
 class DiffusersBackend:
-    """diffusers' networks, and its Anima pipeline from the text's contexts on."""
+    """diffusers' networks, and its Anima pipeline starting from the encoded prompts."""
 
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
@@ -155,17 +157,17 @@ def _of_part(part: Part, transformer: Iterable[Tensor], vae: Iterable[Tensor]) -
 
 
 def _module(name: str) -> Any:
-    """A module of diffusers, which need not be installed and whose types are not to be relied on."""
+    """A module of diffusers, which is optional and whose types cannot be relied on."""
     return import_module(name)
 
 
 def _quiet_diffusers() -> None:
-    """diffusers warns of what does not matter here: of `to()` for layers that Anima has not, of its own young parts."""
+    """Silence warnings that do not matter here: about `to()` for layers that Anima lacks, and experimental parts."""
     _module("diffusers.utils.logging").set_verbosity_error()
 
 
 def _diffusers_transformer(files: ModelFiles) -> Any:
-    """Without the padding mask: diffusers needs torchvision to append it, and for images it is all zeros."""
+    """No padding mask is concatenated: diffusers needs torchvision to do so, and for images the mask is all zeros."""
     file = files.transformer
     params = TransformerParams.from_shapes(file.shapes)
     with torch.device("meta"):

@@ -1,16 +1,16 @@
-"""The figures of a run in one form, and the JSON file that they are kept in.
+"""The format of all figures of a run, and the JSON file with them.
 
 The file is one object:
 
     format      "anima-benchmark 1"
     measured    when, in ISO 8601
-    command     what was typed
+    command     the command line
     machine     processor, instructions, cores, threads, memory_bytes, system, gpu (name, memory_bytes, capability,
                 driver; or null), load, versions
     settings    the sizes of the networks and of the image, in words
     figures     a list: name, side ("ours", "diffusers" or a mode of ours), unit, values (one for each repetition),
-                median, low and high (the quartiles), and where they are known operations (floating-point operations of
-                one repetition), weight_bytes (that it reads at least) and peak_bytes (of memory)
+                median, low and high (the quartiles), and if known: operations (floating-point operations of one
+                repetition), weight_bytes (the least it reads) and peak_bytes (of memory)
     targets     a list: what, reached, met
 
 Units are "s", "FLOP/s", "B/s", and "1" for numbers and shares.
@@ -40,7 +40,7 @@ FRESHLY_COMPILED = "graphs recompiled"
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured of one thing on one side, a value for each repetition; see above."""
+    """The measurements of one thing on one side, with a value for each repetition; see the module's docstring."""
 
     name: str
     side: str
@@ -66,7 +66,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measurements:
-    """A file's content, as far as charts need it."""
+    """What charts need from a file."""
 
     title: str
     figures: tuple[Figure, ...]
@@ -76,13 +76,13 @@ class Measurements:
 
 
 def write_json(file: Path, content: Mapping[str, Any], figures: Sequence[Figure]) -> None:
-    """Write everything but the figures as it is, the figures after it. Raises OSError."""
+    """Write `content` unchanged and the figures after it. Raises OSError."""
     written = {"format": FORMAT, **content, "figures": [figure.as_json() for figure in figures]}
     file.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(file: Path) -> Measurements:
-    """Raises ValueError, in a sentence, where the file is not one of ours; OSError."""
+    """Raises ValueError, whose message users can read, if the file is not one of ours; OSError."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:

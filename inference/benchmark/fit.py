@@ -1,4 +1,4 @@
-"""What fits on a card, by counted weights and the engine's own estimates, and which settings to choose."""
+"""Estimates what fits into a GPU's memory, and chooses settings, from counted weights and the engine's estimates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from inference.pool.memory import DEVICE_RESERVE, sampling_bytes
 
 GIB = 2**30
 SIDE = 1024
-#: Of the released text encoder, Qwen3 0.6B.
+#: The released text encoder, Qwen3 0.6B.
 FULL_QWEN = QwenParams(vocabulary=151_936, width=1024, depth=28, heads=16, key_heads=8, head_dim=128, mlp_width=3072)
-#: In the order in which they are chosen: the least rounding first, and then what needs no moving.
+#: In order of preference: the one that rounds least comes first.
 FORMATS = ("bfloat16", "float8")
 MAX_BATCH = 8
 
@@ -36,9 +36,9 @@ class ModelWeights:
     vae_width: int = FULL_VAE_WIDTH
 
     def needed(self, precision: Precision, waiting: bool, images: int = 1, fast: bool = False) -> int:
-        """Bytes of a card at the peak of so many guided images of 1024x1024 at once, the libraries' reserve included.
+        """Peak bytes on the GPU for drawing `images` guided 1024x1024 images at once, with the libraries' reserve.
 
-        waiting: whether text encoder and VAE wait in main memory.
+        waiting: whether text encoder and VAE wait in main memory while they are not used.
         """
         counted = _count(self)
         compute = precision.compute
@@ -54,7 +54,7 @@ class ModelWeights:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """How many numbers there are: weights, and those that decoding an image takes at its peak."""
+    """Counts of numbers: the weights of text encoder and VAE, and the activations at the peak of decoding an image."""
 
     encoder: int
     vae: int
@@ -72,7 +72,7 @@ def _count(model: ModelWeights) -> _Numbers:
 
 @dataclass(frozen=True)
 class FittingChoice:
-    """dtype: for ANIMA_DTYPE. waiting: whether text encoder and VAE have to wait. images: at most so many at once."""
+    """dtype: for ANIMA_DTYPE. waiting: whether text encoder and VAE wait in main memory. images: the most at once."""
 
     dtype: str
     waiting: bool
@@ -84,7 +84,10 @@ class FittingChoice:
 
 
 def choose(total: int, model: ModelWeights | None = None) -> FittingChoice | None:
-    """What to choose for a card of `total` bytes; None where one image of 1024x1024 does not fit at all."""
+    """What to choose for a GPU with `total` bytes; None if not even one 1024x1024 image fits.
+
+    Prefers less rounding, then keeping everything on the GPU.
+    """
     model = model or ModelWeights()
     for dtype in FORMATS:
         for waiting in (False, True):
@@ -99,7 +102,7 @@ def choose(total: int, model: ModelWeights | None = None) -> FittingChoice | Non
 
 
 def table(cards: Sequence[float]) -> str:
-    """Markdown: what the released model needs, and the choice for cards of so many GiB."""
+    """Markdown: what the released model needs, and the choice for GPUs with these numbers of GiB."""
     model = ModelWeights()
     lines = [
         "| one 1024x1024 image with CFG | everything on the card | text encoder and VAE in main memory |",
@@ -116,7 +119,7 @@ def table(cards: Sequence[float]) -> str:
 
 
 def advice(device: str, total: int) -> str:
-    """What to choose on a card of `total` bytes for Anima itself, in a sentence without its full stop."""
+    """What to choose for the released model on a GPU with `total` bytes, as a sentence without its full stop."""
     chosen = choose(total)
     if chosen is None:
         return f"{device} is too small for images of 1024x1024 with Anima: draw smaller ones"

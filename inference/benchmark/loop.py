@@ -1,4 +1,4 @@
-"""Times what is around the networks: the sampling loop, and on a GPU the compiler."""
+"""Times what is not in the networks: the sampling loop, and on a GPU counts recompilations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPILED_SIZES = ((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 83
 
 
 def measure_loop(engine: Engine, workload: Workload, repeats: Repeats) -> Loop:
-    """Generate with er_sde, and measure how much of the time is not the networks'."""
+    """Generate with er_sde, and measure how much of the time is spent outside the networks."""
     generate = partial(engine.generate, [workload.request("er_sde")])
     generate()
     inside: list[float] = []
@@ -42,7 +42,7 @@ Moment = float | torch.cuda.Event
 
 @contextmanager
 def _network_laps(engine: Engine) -> Iterator[list[tuple[Moment, Moment]]]:
-    """A list that grows by the beginning and the end of each call of a network."""
+    """A list to which the start and end of each call of a network are added."""
     networks = (
         (engine.text_encoder, "context"),
         (engine.transformer, "context"),
@@ -70,7 +70,7 @@ def _network_laps(engine: Engine) -> Iterator[list[tuple[Moment, Moment]]]:
 
 
 def _now(device: torch.device) -> Moment:
-    """On CUDA by the device's own clock, when its work gets here: to wait for it would itself take time."""
+    """The time now; on CUDA, an event that the GPU times when it gets there: waiting for the GPU would take time."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -96,7 +96,7 @@ def measure_compiled(engine: Engine, context: Context, workload: Workload, repea
 
 @torch.inference_mode()
 def recompilations(transformer: Transformer, context: Context, sizes: Sequence[tuple[int, int]]) -> int:
-    """How many more graphs torch.compile makes for images of other sizes, after the first."""
+    """How many more graphs torch.compile makes for the sizes after the first."""
     sigma = torch.tensor([0.7], device=context.bias.device)
     graphs = []
     for width, height in sizes:

@@ -1,4 +1,4 @@
-"""Describes the machine and the versions of a run."""
+"""Describes the machine and the software versions of a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import torch
 
 CPUINFO = Path("/proc/cpuinfo")
 ASK_DRIVER = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-#: Packages that have a part in the figures.
+#: Packages that affect the figures.
 PACKAGES = ("torch", "triton", "diffusers")
 
 
 @dataclass(frozen=True)
 class BenchmarkMachine:
-    """cores: that this process may use. load: how many processes wanted a core in the last minute; None on Windows."""
+    """cores: those this process may use. load: the load average of the last minute; None on Windows."""
 
     processor: str
     instructions: str
@@ -50,7 +50,7 @@ class BenchmarkMachine:
 
 @dataclass(frozen=True)
 class BenchmarkGpu:
-    """capability: of CUDA, such as "9.0". driver: NVIDIA's version; None where nothing tells it."""
+    """capability: CUDA's compute capability, such as "9.0". driver: NVIDIA's version; None if unknown."""
 
     name: str
     memory_bytes: int
@@ -63,7 +63,7 @@ class BenchmarkGpu:
 
 
 def examine_machine(device: torch.device) -> BenchmarkMachine:
-    """The machine of this process, and of its GPUs the one that is `device`."""
+    """Describe this machine, and `device` if it is a GPU."""
     return BenchmarkMachine(
         processor=_processor(),
         instructions=torch.backends.cpu.get_cpu_capability(),
@@ -78,7 +78,7 @@ def examine_machine(device: torch.device) -> BenchmarkMachine:
 
 
 def _processor() -> str:
-    """The processor's name; on Linux only a file has it."""
+    """The processor's name; on Linux, `platform` does not know it."""
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

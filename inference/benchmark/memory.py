@@ -1,4 +1,4 @@
-"""Peak memory of one part on one side: the weights that it uses, and its working memory."""
+"""Measures the peak memory of one part on one side: the weights that it uses, and its working memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def peak_bytes(side: Backend, part: Part, models: Path, workload: Workload) -> int | None:
-    """The highest memory of one part. On CUDA, PyTorch reports what it allocates.
+    """The peak memory of one part, weights included. On CUDA, PyTorch reports what it allocates.
 
-    On the CPU it is how much the resident memory rises of a process that does nothing else; None where the system does
-    not report it (anywhere but on Linux).
+    On the CPU, the part runs in a new process, whose rise in resident memory is measured; None outside Linux, which
+    alone reports it.
     """
     weights = sum(weight.nbytes for weight in side.weights(part))
     if side.device.type == "cuda":
@@ -37,7 +37,7 @@ def peak_bytes(side: Backend, part: Part, models: Path, workload: Workload) -> i
 def _rise(side: type[Backend], part: Part, models: Path, workload: Workload, dtype: torch.dtype, threads: int) -> int:
     torch.set_num_threads(threads)
     loaded = side(models, torch.device("cpu"), dtype)
-    # What is made once and stays, such as memory-mapped weights on their first use, is no working memory.
+    # The first run allocates what stays, such as memory-mapped weights: that is not working memory.
     loaded.run(part, replace(workload, width=32, height=32, steps=1))
     CLEAR_REFS.write_text("5", encoding="utf-8")  # resets the peak to what is resident now: proc_pid_clear_refs(5)
     before = _peak_resident_bytes()

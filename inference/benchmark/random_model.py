@@ -1,4 +1,4 @@
-"""A model with random weights, in the files and the layout of a released one."""
+"""Writes a model with random weights, in the files and the layout of a released one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MINIATURE_TOKENIZERS = Path(__file__).parent.parent / "miniature" / "models" / "
 def write_random_model(models: Path, workload: Workload, dtype: torch.dtype) -> None:
     """Write the files of a model of the workload's sizes.
 
-    What is not measured is small: Qwen3 has one layer, and the tokenizers are those of the miniature.
+    What is not measured is small: Qwen3 has one layer, and the tokenizers are the miniature's.
     """
     params = workload.transformer
     copytree(MINIATURE_TOKENIZERS, models / "tokenizers")
@@ -42,7 +42,7 @@ def write_random_model(models: Path, workload: Workload, dtype: torch.dtype) -> 
 
 
 def _random_weight(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Such that signals keep about their size from layer to layer."""
+    """Scaled such that activations keep about their size from layer to layer."""
     noise = torch.randn(shape, generator=generator)
     if key.endswith(".bias"):
         return 0.1 * noise
@@ -58,11 +58,14 @@ def transformer_shapes(params: TransformerParams) -> dict[str, tuple[int, ...]]:
 
 
 def vae_shapes(params: VaeParams) -> dict[str, tuple[int, ...]]:
-    """The keys and shapes of a released VAE file, a video model's: our 2D convolutions with time, and time's own."""
+    """The keys and shapes of a released VAE file.
+
+    It is a video model's: our 2D convolutions are 3D there, and it has convolutions over time besides.
+    """
     with shapes_alone():
         still = {key: tuple(weight.shape) for key, weight in Vae(params).state_dict().items()}
     shapes = {key: _video_shape(key, shape) for key, shape in still.items()}
-    # In time, the first halving of the encoder and the last doubling of the decoder do nothing.
+    # The encoder's first resampling and the decoder's last do not resample time.
     for i in _resamples(params.down)[1:]:
         channels = params.down[i].inputs
         shapes |= _time_convolution(f"encoder.downsamples.{i}", channels, channels)

@@ -23,7 +23,7 @@ from inference.benchmark.machine import BenchmarkMachine
 from inference.benchmark.timing import Durations, quartiles
 from inference.benchmark.workload import PARTS, Part
 
-#: Below this share of its threads' time a process was disturbed by others.
+#: If the process had less than this share of its threads' time, other programs disturbed it.
 QUIET = 0.9
 
 
@@ -42,13 +42,13 @@ class Report:
     loop: Loop
     compiled: Compiled | None
     swaps: Swaps
-    #: Of the CPU, where that is what was measured.
+    #: PyTorch's threads, if the CPU was measured.
     threads: int | None
-    #: What was measured beside that: modes, batches, starts.
+    #: What else was measured: modes, batches, starts.
     more: tuple[Figure, ...] = ()
 
     def figures(self) -> list[Figure]:
-        """Everything that was measured, in one form."""
+        """Everything that was measured, in one format."""
         found = [
             Figure(MATRIX_RATE, MACHINE_SIDE, "FLOP/s", (self.matrix_rate,)),
             Figure(MEMORY_RATE, MACHINE_SIDE, "B/s", (self.memory_rate,)),
@@ -69,7 +69,7 @@ class Report:
         return [*found, *self.more]
 
     def as_json(self) -> dict[str, object]:
-        """What `inference.benchmark.figures` describes, without the figures."""
+        """The part of the JSON file (see `inference.benchmark.figures`) that this report fills, without the figures."""
         return {
             "command": self.command,
             "machine": asdict(self.machine),
@@ -79,7 +79,7 @@ class Report:
 
     @property
     def processor_share(self) -> float | None:
-        """How much of the threads' time the system gave to this process while single networks were timed."""
+        """The share of its threads' time that this process actually had while single networks were timed."""
         if self.threads is None:
             return None
         timed = [self.comparisons[part] for part in ("transformer", "vae")]
@@ -88,7 +88,7 @@ class Report:
         return had / self.threads / sum(sum(each.seconds) for each in durations)
 
     def fraction(self, part: Part) -> float:
-        """How much of the matrix rate a part reaches."""
+        """What fraction of the matrix rate a part reaches."""
         comparison = self.comparisons[part]
         return comparison.flops / comparison.ours.durations.median / self.matrix_rate
 
@@ -171,7 +171,7 @@ class BackendComparison:
     #: The relative error of our result against theirs.
     difference: float | None
     flops: int
-    #: Of the weights that are read at least.
+    #: Size of the weights, which must be read at least.
     weight_bytes: int | None = None
 
     @property
@@ -188,16 +188,16 @@ class Measured:
     """One part on one side."""
 
     durations: Durations
-    #: At the highest point, weights and working memory, of a process that does this part only; None off Linux.
+    #: Weights and working memory at the peak of this part; None on the CPU outside Linux.
     peak_bytes: int | None
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A whole image with er_sde, and how much of it was spent inside the networks."""
+    """A whole image with er_sde, and how much of its time was spent outside the networks."""
 
     durations: Durations
-    #: How much of each repetition was spent elsewhere: sampler, noise, guidance, the image's file data.
+    #: The share of each repetition spent outside: sampler, noise, guidance, the image's file data.
     shares: tuple[float, ...]
 
     @property
@@ -207,7 +207,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What only a GPU shows: compiled blocks over several image sizes, and the fewest steps."""
+    """Measured only on a GPU: recompilations over several image sizes, and an image with few steps (turbo)."""
 
     recompilations: int
     turbo: Durations
@@ -215,12 +215,12 @@ class Compiled:
 
 @dataclass(frozen=True)
 class Swaps:
-    """A change of the diffusion model. `size`: bytes of its weights."""
+    """How long switching the diffusion model takes. size: bytes of its weights."""
 
     size: int
-    #: From its file, which the system has in memory.
+    #: From its file, which is in the system's page cache.
     from_file: Durations
-    #: From the device to main memory, and back; None where they are one.
+    #: From the device to main memory, and back; None if the device is the CPU.
     moves: tuple[Durations, Durations] | None
 
 

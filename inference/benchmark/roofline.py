@@ -1,4 +1,4 @@
-"""Counts the networks' floating-point operations, and measures how many the machine can do."""
+"""Counts the networks' floating-point operations, and measures how many the machine can do per second."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from inference.networks.vae import Vae
 
 @torch.inference_mode()
 def count_flops(workload: Workload, text_rows: int) -> dict[Part, int]:
-    """Floating-point operations of the matrix products and convolutions of each part, as ours does it.
+    """Floating-point operations of each part's matrix products and convolutions in our implementation.
 
-    text_rows: how many keys the cross-attention reads (see `pad_texts`; diffusers' reads 512). Counted by PyTorch on
-    the meta device; a multiplication and an addition are two.
+    text_rows: how many keys the cross-attention reads (see `pad_texts`; diffusers' reads 512). PyTorch counts on the
+    meta device; a multiplication and an addition are two operations.
     """
     params = workload.transformer
     with torch.device("meta"):
@@ -45,7 +45,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 @torch.inference_mode()
 def memory_rate(device: torch.device) -> float:
-    """Bytes a second that are read and written together as a large tensor is copied, the best of ten."""
+    """Bytes a second read plus written while a large tensor is copied, the best of ten."""
     size = 2**30 if device.type == "cuda" else 2**28
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)

@@ -1,4 +1,4 @@
-"""Times a change of the diffusion model: from its file, and on a GPU from main memory."""
+"""Times switching the diffusion model: from its file, and on a GPU from main memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from inference.weights.weights_file import WeightsFile
 
 
 def measure_swaps(file: Path, device: torch.device, dtype: torch.dtype, repeats: Repeats) -> Swaps:
-    """Load the diffusion model in `file` again and again; after the first time, the system has it in memory."""
+    """Load the diffusion model in `file` repeatedly; from the second time on, it is in the system's page cache.
+
+    On a GPU, also move it to main memory and back.
+    """
     models: list[DiffusionModel] = []
 
     def read() -> None:

@@ -13,18 +13,21 @@ import torch
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often something is timed: `max_repeats` times, but once if more would last beyond `until` (monotonic)."""
+    """How often something is timed: `max_repeats` times, or until the next would end after `until` (monotonic clock).
+
+    It is always timed at least once.
+    """
 
     max_repeats: int
     until: float = math.inf
 
     def another(self, done: int, seconds: float) -> bool:
-        """Whether one more repetition, of so many seconds, fits."""
+        """Whether one more repetition that takes `seconds` is allowed."""
         return done < 1 or (done < self.max_repeats and time.monotonic() + seconds <= self.until)
 
 
 def alternate(calls: Sequence[Callable[[], object]], repeats: Repeats, device: torch.device) -> list[Durations]:
-    """Time the calls in turns, ABAB…, with the device's work done before and after each."""
+    """Time the calls in turns, ABAB…, synchronizing with the device before and after each."""
     laps: list[list[tuple[float, float]]] = [[] for _ in calls]
     done, last = 0, 0.0
     while repeats.another(done, last):
@@ -35,7 +38,7 @@ def alternate(calls: Sequence[Callable[[], object]], repeats: Repeats, device: t
 
 
 def time_call(call: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Seconds by the clock, and seconds of the processors."""
+    """Wall-clock seconds, and processor seconds."""
     wait(device)
     start, processor_start = time.perf_counter(), time.process_time()
     call()
@@ -61,7 +64,7 @@ class Durations:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The first and the third."""
+    """The first and the third quartile."""
     if len(values) == 1:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")

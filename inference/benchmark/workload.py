@@ -17,7 +17,7 @@ PROMPT = "masterpiece, best quality, score_7, safe, 1girl, solo, long hair, smil
 NEGATIVE_PROMPT = "worst quality, low quality, score_1, score_2, score_3, artist name"
 CFG_SCALE = 4.0
 SEED = 7
-#: Steps of an image without guidance, as turbo draws it.
+#: Steps of an image without guidance, as with the turbo LoRA.
 TURBO_STEPS = 8
 #: The noise level at which single networks are measured.
 SIGMA = 0.7
@@ -63,7 +63,7 @@ class Workload:
         return 1, self.transformer.latent_channels, self.height // SCALE, self.width // SCALE
 
     def latent(self, device: torch.device) -> Tensor:
-        """Noise float32 of the latent's shape, the same on every device."""
+        """float32 noise of the latent's shape, the same on every device."""
         generator = torch.Generator().manual_seed(SEED)
         return torch.randn(self.latent_shape, generator=generator, device="cpu").to(device)
 
@@ -81,7 +81,7 @@ class Workload:
         )
 
 
-#: `medium`, for the CPU, is the released model with 2 of its 28 equal blocks.
+#: `medium`, for the CPU, has 2 of the released model's 28 equal blocks.
 SIZES: Mapping[str, Workload] = {
     "tiny": Workload(TINY_TRANSFORMER, 16, 64, 64, 4),
     "medium": Workload(MEDIUM_TRANSFORMER, FULL_VAE_WIDTH, 256, 256, 4),

@@ -1,4 +1,4 @@
-"""Bars: how long each part takes on each side."""
+"""Draws the bar chart: how long each part takes on each side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ TOP = 60
 
 
 def draw_bars(measured: Measurements) -> str:
-    """An SVG. Every group, a part's times, has a scale of its own: the slowest is as long as the chart is wide."""
+    """An SVG with a group of bars for each part. Each group has its own scale, set by its longest third quartile.
+
+    Raises ValueError if nothing was measured on more than one side.
+    """
     groups = _groups(measured)
     rows = sum(len(group) for group in groups)
     height = TOP + len(groups) * HEADING + rows * (BAR + GAP) + MARGIN
@@ -30,7 +33,7 @@ def draw_bars(measured: Measurements) -> str:
 
 
 def _groups(measured: Measurements) -> list[list[Figure]]:
-    """The times of each part that more than one side has."""
+    """The times of each part that was measured on more than one side."""
     names = dict.fromkeys(figure.name for figure in measured.figures if figure.unit == "s")
     groups = [[figure for figure in measured.figures if figure.name == name and figure.unit == "s"] for name in names]
     groups = [group for group in groups if len(group) > 1]
@@ -63,7 +66,7 @@ def seconds(value: float) -> str:
 
 
 def _ratio(figure: Figure, group: Sequence[Figure]) -> str:
-    """How many times as fast as the group's yardstick: diffusers, or ours where that was not measured."""
+    """How many times as fast as the group's baseline: diffusers, or ours if diffusers was not measured."""
     yardstick = next((each for side in (DIFFUSERS, OURS) for each in group if each.side == side), group[0])
     return "" if figure is yardstick else f", {yardstick.median / figure.median:.2f} times as fast"
 

@@ -1,4 +1,4 @@
-"""The roofline: how near each part comes to what the machine can do at most."""
+"""Draws the roofline chart: how close each part comes to the machine's maximum."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from inference.benchmark.charts.svg import SvgChart
 from inference.benchmark.figures import MACHINE_SIDE, MATRIX_RATE, MEMORY_RATE, Figure, Measurements
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 64, 24, 86, 52
-#: Powers of ten that the chart shows beyond its points and its roof.
+#: The chart's margin beyond its points and its roof, in powers of ten.
 ROOM = 0.35
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """Logarithms to base ten of what is at the chart's edges."""
+    """The base-10 logarithms of the values at the chart's edges."""
 
     left: float
     right: float
@@ -30,7 +30,7 @@ class _Axes:
 
 
 def draw_roofline(measured: Measurements) -> str:
-    """An SVG. Raises ValueError where the file has no rates of the machine, or no parts to compare with them."""
+    """An SVG. Raises ValueError if the file has no rates of the machine, or no parts to compare with them."""
     matrix = measured.of(MATRIX_RATE, MACHINE_SIDE)
     memory = measured.of(MEMORY_RATE, MACHINE_SIDE)
     points = [figure for figure in measured.figures if figure.operations and figure.weight_bytes]
@@ -77,7 +77,7 @@ def _draw_roof_line(drawing: SvgChart, axes: _Axes, highest: float, widest: floa
 
 
 def _draw_points(drawing: SvgChart, axes: _Axes, points: list[Figure], highest: float) -> None:
-    """Labels are beside their points, and below each other where points are close."""
+    """Labels are next to their points; labels of points that are close move down until they do not overlap."""
     taken: list[tuple[float, float]] = []
     for figure in sorted(points, key=_rate, reverse=True):
         x, y = axes.place(_intensity(figure), _rate(figure))
@@ -102,7 +102,7 @@ def _rate(figure: Figure) -> float:
 
 
 def _with_prefix(value: float) -> str:
-    """Three digits and the prefix of the unit that follows."""
+    """The value with three digits and a unit prefix, such as "1.23 T"; the caller adds the unit."""
     for power, prefix in ((15, "P"), (12, "T"), (9, "G"), (6, "M")):
         if value >= 0.9995 * 10**power:
             return f"{value / 10**power:.3g} {prefix}"

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 MARGIN = 16
 Anchor = Literal["start", "middle", "end"]
 
-#: Colours by class, for light and for dark mode; both tell the sides apart without telling red from green.
+#: Colours by class, for light and dark mode; people with red-green colour blindness can tell the sides apart too.
 STYLE = """
   text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
   .title { font-size: 15px; font-weight: 600 }
@@ -37,7 +37,7 @@ STYLE = """
 
 @dataclass
 class SvgChart:
-    """width, height: pixels; x grows to the right and y down. description: for those who cannot see the chart."""
+    """width, height: pixels; x grows to the right and y down. description: for people who cannot see the chart."""
 
     title: str
     subtitle: str
@@ -51,7 +51,7 @@ class SvgChart:
         self.text(MARGIN, 46, self.subtitle, "quiet")
 
     def text(self, x: float, y: float, text: str, style: str = "", anchor: Anchor = "start") -> None:
-        """y: of the line that letters stand on."""
+        """y: the text's baseline."""
         self._shapes.append(
             f'<text x="{x:.1f}" y="{y:.1f}" class={quoteattr(style)} text-anchor="{anchor}">{escape(text)}</text>'
         )

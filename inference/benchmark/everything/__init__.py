@@ -1,1 +1,1 @@
-"""`anima benchmark --everything`: besides the networks, also modes, starts and batches, within a number of minutes."""
+"""`anima benchmark --everything`: also measures modes, batches and starts, within a time limit."""

@@ -1,4 +1,4 @@
-"""Shares minutes among the parts of a run: if time is short, parts are repeated less often, but none is left out."""
+"""Divides minutes among the parts of a run: if time is short, parts are repeated less often, but none is left out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.benchmark.timing import Repeats
 
 @dataclass
 class TimeBudget:
-    """Each part may take an equal share of what is left when it begins; what it does not need is for the later ones.
+    """Gives each part an equal share of the time left when it begins; later parts get the time that it does not need.
 
     A part is always measured once, so a budget that is too short is exceeded.
     """

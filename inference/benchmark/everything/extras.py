@@ -1,4 +1,4 @@
-"""The parts of a run besides the networks, one after the other."""
+"""Measures the parts of a run other than the networks, one after the other."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from inference.benchmark.figures import Figure
 from inference.benchmark.workload import Workload
 from inference.engine import Engine
 
-#: What is measured, in this order, as it is announced.
+#: The names of what is measured, in this order, for progress messages.
 EXTRA_PARTS = ("fast mode and few steps", "batches", "float8", "starting twice")
-#: Sides of the images whose batches are measured, as parts of the usual image's sides.
+#: Batches are measured for images with the usual sides divided by these numbers.
 BATCH_SIDES = (1, 2, 4)
-#: VAE positions times patches: what a side must be a multiple of.
+#: An image's sides must be multiples of this: the VAE's scale of 8 times the transformer's patches of 2.
 MULTIPLE = 16
 
 
 def measure_extras(
     engine: Engine, models: Path, folder: Path, workload: Workload, budget: TimeBudget, say: Callable[[str], None]
 ) -> list[Figure]:
-    """Measure the EXTRA_PARTS. engine: ours, of `models`; folder: for what is written meanwhile."""
+    """Measure the EXTRA_PARTS. engine: ours, loaded from `models`. folder: for temporary files."""
     modes, batches, float8, starts = (f"{name} …" for name in EXTRA_PARTS)
     say(modes)
     figures = measure_modes(engine, workload, budget.next_part())

@@ -16,14 +16,17 @@ from inference.networks.float8 import FLOAT8, multiplies_float8
 from inference.networks.float8 import product as float8_product
 from inference.request import GenerationRequest
 
-#: Images drawn at once, and steps of each: enough for the mean of a step, and few enough for the time there is.
+#: Numbers of images drawn at once, and their steps: enough for the mean time of a step, and few enough to be quick.
 BATCHES = (1, 2, 4)
 BATCH_STEPS = 4
 IMAGE = PARTS["picture"]
 
 
 def measure_modes(engine: Engine, workload: Workload, repeats: Repeats) -> list[Figure]:
-    """The usual image, the same in fast mode, and one of few steps without guidance, in turns."""
+    """Time the usual image, the same in fast mode, and one with few steps and without guidance, in turns.
+
+    The usual image is only there for fairness: its figure is left out, because it is measured elsewhere.
+    """
     usual = workload.request("euler")
     modes = {
         OURS: usual,
@@ -38,7 +41,7 @@ def measure_modes(engine: Engine, workload: Workload, repeats: Repeats) -> list[
 
 
 def measure_float8(engine: Engine, workload: Workload, repeats: Repeats) -> list[Figure]:
-    """`engine`: one whose matrices are in 8 bits."""
+    """Time whole images. engine: one with float8 matrices."""
     draw = partial(engine.generate, [workload.request("euler")])
     draw()
     (durations,) = alternate([draw], repeats, engine.device)
@@ -47,7 +50,7 @@ def measure_float8(engine: Engine, workload: Workload, repeats: Repeats) -> list
 
 @torch.inference_mode()
 def float8_rate(device: torch.device, repeats: Repeats) -> Figure | None:
-    """Operations a second of products in 8 bits, the activations' rounding included; None where there are none."""
+    """Operations a second of float8 products, including the activations' rounding; None if the device has none."""
     if not multiplies_float8(device):
         return None
     side = 8192
@@ -62,7 +65,7 @@ def float8_rate(device: torch.device, repeats: Repeats) -> Figure | None:
 def measure_batches(
     engine: Engine, workload: Workload, sizes: Sequence[tuple[int, int]], repeats: Repeats
 ) -> list[Figure]:
-    """Seconds of one step for each image, decoding left out, in batches of BATCHES and images of `sizes`."""
+    """Seconds of one step divided by the batch size, without decoding, for the batch sizes in BATCHES and `sizes`."""
     figures = []
     for width, height in sizes:
         request = replace(workload.request("euler"), width=width, height=height, steps=BATCH_STEPS)

@@ -1,6 +1,6 @@
-"""How long an engine takes to start in a process of its own, and whether the second start compiles anything.
+"""Times the start of an engine in a separate process, and checks whether the second start compiles anything.
 
-Run as a program, it is that process: it loads, draws one image, and prints what it took as JSON.
+Run as a program, this module is that process: it loads a model, draws one image, and prints the timings as JSON.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import psutil
 from inference.benchmark.figures import FRESHLY_COMPILED, STARTS, Figure
 from inference.startup.environment import set_up_environment
 
-#: Of the image; decoding included, most of the time is not the start's.
+#: Steps of the image: as few as possible, because the start is measured and not the drawing.
 STEPS = 1
 STAGES = ("importing", "loading", "compiling", "first image")
-#: Variables that would name another folder for compiled code than the one of this measurement.
+#: Environment variables that would move compiled code out of this measurement's folder.
 OTHER_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def measure_starts(models: Path, folder: Path, device: str, dtype: str, size: tuple[int, int]) -> list[Figure]:
-    """Two starts, one after the other, with compiled code kept in `folder`, which is empty. size: of the image.
+    """Measure two starts, one after the other, which share the compiled code in `folder`. size: of the image.
 
-    Raises RuntimeError where a start fails.
+    `folder` must be empty. Raises RuntimeError if a start fails.
     """
     environment = {name: value for name, value in os.environ.items() if name not in OTHER_FOLDERS}
     environment["XDG_CACHE_HOME"] = str(folder)
@@ -51,7 +51,7 @@ def main(models: str, device: str, dtype: str, width: int, height: int) -> None:
     from inference.devices import synchronize
     from inference.engine import Engine
 
-    # By the system's clock alone the beginning of this process is known; the other stages need no more than that.
+    # The system's clock, not a monotonic one, because create_time() uses it; it is precise enough for all stages.
     laps = [psutil.Process().create_time(), time.time()]
     engine = Engine.load(models, device, dtype)
     synchronize(engine.device)
@@ -67,7 +67,7 @@ def main(models: str, device: str, dtype: str, width: int, height: int) -> None:
 
 
 def _freshly_compiled() -> int:
-    """How many graphs PyTorch did not find among those that it keeps, by its own count."""
+    """How many graphs PyTorch did not find in its cache, by its own counters."""
     if "torch._dynamo" not in sys.modules:
         return 0
     from torch._dynamo.utils import counters
