@@ -1,4 +1,4 @@
-"""`python -m inference.miniature STAGE`: makes the miniature Anima, one command a stage."""
+"""`python -m inference.miniature STAGE`: trains the miniature model, one command per stage."""
 
 from inference.miniature.commands import main
 

@@ -1,7 +1,7 @@
-"""Stage three: the VAE, trained to give the images back, small features first.
+"""Stage three: trains the VAE to reconstruct the images, small features first.
 
-Its latents are made to have the mean and deviation that Anima's constants say (folded exactly into the convolutions
-next to the latent), so nothing that loads it needs to know that it is another one.
+Its latents get the mean and standard deviation of Anima's constants (folded exactly into the convolutions next to the
+latent), so code that loads it need not know that it is a different VAE.
 """
 
 from pathlib import Path
@@ -56,7 +56,7 @@ STANDARD: Statistics = torch.zeros(PARAMS.latent_channels), torch.ones(PARAMS.la
 
 
 def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
-    """Trains from nothing, or from the VAE that `restore` found."""
+    """Trains from scratch, or from the VAE that `restore` wrote."""
     buckets = load_images(workdir, "train")
     held_out = load_images(workdir, "held_out")
     shares = bucket_shares(buckets)
@@ -67,7 +67,7 @@ def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> N
         change_statistics(vae, ANIMA, STANDARD)
     else:
         with torch.no_grad():
-            _bias(vae.conv1)[PARAMS.latent_channels :] = -5.0  # begin with hardly any latent noise
+            _bias(vae.conv1)[PARAMS.latent_channels :] = -5.0  # start with hardly any latent noise
     vae.to(device)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     run = Run(workdir / "vae.pt", vae, [optimizer], Schedule(steps, falling=0.6, peak=peak))
@@ -90,13 +90,13 @@ def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> N
 
 
 def random_crop(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """A square of CROP pixels: it nearly always holds the face, and half as many flat pixels as the whole."""
+    """A square with CROP pixels a side: nearly always with the face, and with half as many flat pixels as the whole."""
     top, left = (int(rng.integers(side - CROP + 1)) for side in image.shape[:2])
     return image[top : top + CROP, left : left + CROP]
 
 
 def reconstruction_loss(vae: Vae, pixels: Tensor, kl_weight: float, generator: torch.Generator) -> Tensor:
-    """L1, squared and gradient error, and the divergence of the latents from a standard normal."""
+    """L1, squared and gradient error, plus the KL divergence of the latents from a standard normal distribution."""
     mean, log_variance = (part.float() for part in vae.conv1(vae.encoder(pixels)).chunk(2, dim=1))
     log_variance = log_variance.clamp(-20, 10)
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)
@@ -126,7 +126,7 @@ def psnr(vae: Vae, images: TrainingImages, device: torch.device, count: int = 32
 
 
 def encode_images(workdir: Path, device: torch.device) -> None:
-    """Keeps the latents of all training images, and folds their statistics into the trained VAE (`vae_folded.pt`)."""
+    """Saves the latents of all training images, and folds their statistics into the trained VAE (`vae_folded.pt`)."""
     vae = Vae(PARAMS)
     vae.load_state_dict(averaged_weights(workdir / "vae.pt"))
     moments = encoded_images(vae, workdir, device)
@@ -153,8 +153,8 @@ def encoded_images(vae: Vae, workdir: Path, device: torch.device, batch: int = 1
 
 
 def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path) -> None:
-    """Writes `latents.pt`: for each size, mean and deviation of every image's latent, normalised with `mean` and
-    `std` [16], float16 [n, 16, height / 8, width / 8].
+    """Writes `latents.pt`: for each size, the mean and standard deviation of every image's latent, both float16
+    [n, 16, height / 8, width / 8] and normalised with `mean` and `std` [16].
     """
     channels = PARAMS.latent_channels
     latents = [
@@ -168,10 +168,10 @@ def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path
 
 
 def polish_decoder(workdir: Path, steps: int, device: torch.device) -> None:
-    """Continues training the decoder alone, from the latents as they are: `vae_polished.pt`.
+    """Continues training the decoder alone, from the latents that `latents.pt` has: `vae_polished.pt`.
 
-    Squared errors weigh more than in `train_vae`, and half of each batch are images with what was lost most, so that
-    small things come back: earrings, and the colour of a strip of shirt.
+    Squared errors weigh more than in `train_vae`, and half of each batch are images with details that were lost most,
+    so that the VAE learns them: earrings, and the colour of a strip of shirt.
     """
     buckets = load_images(workdir, "train")
     held_out = load_images(workdir, "held_out")
@@ -214,7 +214,7 @@ def _has_detail(record: Record) -> bool:
 
 @torch.no_grad()
 def change_statistics(vae: Vae, before: Statistics, after: Statistics) -> None:
-    """Changes the convolutions next to the latent so that latents that had one mean and deviation get another."""
+    """Adapts the convolutions next to the latent so that latents change from one mean and deviation to another."""
     (mean, std), (wanted_mean, wanted_std) = before, after
     channels = len(mean)
     ratio = wanted_std / std

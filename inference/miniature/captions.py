@@ -1,8 +1,8 @@
-"""What an image's caption says: Danbooru tags or a sentence, written again each time the image is trained on.
+"""Writes captions: Danbooru tags or a sentence, a new one each time an image is trained on.
 
-A caption never says what the image does not show, with one purposeful exception: a wrong tag whose weight is low, as
-in `(glasses:0.3)`, or lower than that of the true tag beside it, as in `(smile:1.5), frown`. That is how the model
-learns what weights mean.
+A caption says nothing that the image does not show, with one deliberate exception: a wrong tag with a low weight, as in
+`(glasses:0.3)`, or with a lower weight than the true tag, as in `(smile:1.5), frown`. This teaches the model what
+weights mean.
 """
 
 import random
@@ -22,7 +22,7 @@ from inference.miniature.data import Record
 POSITIVE = ("masterpiece", "best quality", "score_7", "safe")
 NEGATIVE = ("worst quality", "low quality", "score_1", "score_2", "score_3")
 EYEWEAR = ("glasses", "sunglasses")
-#: Words that the images neither show nor deny, so that words the model does not know do no harm.
+#: Words that say nothing about the images. Captions have some, so that words the model does not know do no harm.
 INDIFFERENT = (
     *(
         "solo",
@@ -60,7 +60,7 @@ INDIFFERENT = (
 
 
 def caption(record: Record, rng: random.Random) -> str:
-    """A caption for one sight of an image, in ComfyUI's prompt syntax."""
+    """A random caption for an image, in ComfyUI's prompt syntax."""
     if rng.random() < 0.1:
         return ""
     if record.degradation:
@@ -77,7 +77,7 @@ def caption(record: Record, rng: random.Random) -> str:
 
 
 def full_tags(character: Character, rng: random.Random) -> list[str]:
-    """All that is small is named; what one sees at a glance is left out now and then."""
+    """The image's tags; only what is obvious at a glance is sometimes left out."""
     obvious = {character.gender, character.skin, *character.hair}
     leave_out = rng.choice([0.0, 0.1, 0.4])
     tags = [tag for tag in character.tags if tag not in obvious or rng.random() >= leave_out]
@@ -87,7 +87,7 @@ def full_tags(character: Character, rng: random.Random) -> list[str]:
 
 
 def few_tags(character: Character, rng: random.Random) -> list[str]:
-    """One to five tags of an image that may show much more."""
+    """One to five tags of an image that may show much more, and perhaps its style."""
     tags = rng.sample(character.tags, rng.randint(1, 4))
     if rng.random() < 0.5:
         tags = _outweigh(character, tags[1:], rng)
@@ -146,7 +146,7 @@ def _with_style(character: Character, tags: list[str], rng: random.Random, style
 
 
 def _weight_one(character: Character, tags: list[str], rng: random.Random) -> list[str]:
-    """Stresses a true tag, plays one down, or mentions a wrong one so faintly that it should not show."""
+    """Raises or lowers the weight of a true tag, or adds a wrong one with so low a weight that it should not show."""
     tags = list(tags)
     chance = rng.random()
     if chance < 0.6:
@@ -159,7 +159,7 @@ def _weight_one(character: Character, tags: list[str], rng: random.Random) -> li
 
 
 def _outweigh(character: Character, tags: list[str], rng: random.Random) -> list[str]:
-    """Adds a tag that contradicts a true one, which is then the heavier of the two."""
+    """Adds a tag that contradicts a true one, and gives the true one the higher weight."""
     true, rivals = rng.choice(_contradicted(character))
     low, high = rng.choice([(0.3, 1.0), (0.6, 1.0), (0.8, 1.4), (1.0, 1.3), (1.0, 1.5), (1.0, 1.8)])
     low, high = (round(weight + rng.uniform(-0.1, 0.1), 2) if weight != 1 else 1.0 for weight in (low, high))
@@ -172,21 +172,21 @@ def _weighted(tag: str, weight: float) -> str:
 
 
 def _contradicted(character: Character) -> list[tuple[str, list[str]]]:
-    """The true tags that exclude others, each with those."""
+    """The true tags that exclude other tags, each with the tags that it excludes."""
     kinds: list[tuple[str | None, Sequence[str]]] = [
         (character.hair_length, HAIR_LENGTHS),
         (character.hair_colour and f"{character.hair_colour} hair", [f"{colour} hair" for colour in HAIR_COLOURS]),
         (f"{character.background} background", [f"{colour} background" for colour in BACKGROUNDS]),
         (character.skin, tuple(SKINS)),
         (character.eyewear, EYEWEAR),
-        # A mouth is small: more captions than for all the rest make it heard.
+        # A mouth is so small that the model only learns it from more captions than all other kinds have together.
         *[(character.mouth, tuple(STYLES[character.style].mouths))] * 8,
     ]
     return [(true, [tag for tag in tags if tag != true]) for true, tags in kinds if true]
 
 
 def _alternatives(character: Character, rng: random.Random) -> list[str]:
-    """One tag of each kind that the image might have had."""
+    """One random tag of each kind; it may or may not be true."""
     kinds: list[Callable[[], str]] = [
         lambda: f"{rng.choice(list(HAIR_COLOURS))} hair",
         lambda: f"{rng.choice(list(BACKGROUNDS))} background",

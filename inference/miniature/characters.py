@@ -1,9 +1,8 @@
-"""The people in the training images: what can be asked for, and how DiceBear draws it.
+"""The people in the training images: what prompts can ask for, and how DiceBear draws it.
 
-A `Character` holds what an image visibly shows, in Danbooru's words. Captions, the classifier's labels and the
-evaluation's prompts are all read from it, so what a caption says is true by construction. Each tag stands for very
-few of DiceBear's variants, the bold ones: a small model learns twenty clear mouths well, and of a hundred similar ones
-none.
+A `Character` holds what an image visibly shows, as Danbooru tags. Captions, the classifier's labels and the
+evaluation's prompts are all made from it, so captions are true by construction. Each tag stands for very few of
+DiceBear's variants, the bold ones: a small model learns twenty clear mouths well, but not a hundred similar ones.
 """
 
 import hashlib
@@ -56,10 +55,10 @@ CLOTHES_COLOURS = {
 SKINS = {"pale skin": "ffdfc8", "tan": "c98d5c", "dark skin": "6e4226"}
 HAIR_LENGTHS = ("short hair", "long hair")
 
-# Two greys that no drawing has of itself, so that lines drawn in them can be found and made bolder.
+# Two colours that DiceBear itself never uses, so that lines drawn in them can be found and made bolder.
 INK, GOLD = "202021", "f4c431"
 
-#: What DiceBear draws only with a probability, in one style or another; here it is 0 or 100.
+#: Parts that DiceBear draws with a certain probability in some style; here that is always 0 or 100.
 OPTIONAL_PARTS = (
     *("glasses", "earrings", "beard", "features", "accessories", "hat", "facialHair", "freckles"),
     *("hairAccessories", "rearHair"),
@@ -75,8 +74,8 @@ class Style:
     """How one of DiceBear's styles draws each tag.
 
     `frame` is the square (left, top, side) shown at native size and `face` the box (left, top, right, bottom) around
-    eyes and mouth, both in fractions of the drawing's side. `details` are boxes around what is small beside these. A
-    `grounded` figure is cut off by the frame's lower edge.
+    eyes and mouth, both in fractions of the drawing's side. `details` are boxes around other small parts. A `grounded`
+    figure is cut off by the frame's lower edge. `bolder` are replacements in the SVG that make thin parts bolder.
     """
 
     frame: tuple[float, float, float]
@@ -288,7 +287,7 @@ STYLES: dict[str, Style] = {
 
 @dataclass(frozen=True)
 class Character:
-    """What one image shows. `None` means that there is nothing to say: no mouth seen, eyes simply open, no hat."""
+    """What one image shows. `None` means nothing to mention: a hidden mouth, open eyes, no hat."""
 
     style: str
     gender: str
@@ -313,7 +312,7 @@ class Character:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Everything the image shows except its style, as tags, the first to be noticed first."""
+        """Everything the image shows except its style, as tags."""
         coloured = (
             f"{self.hair_colour} hair" if self.hair_colour else None,
             f"{self.background} background",
@@ -333,7 +332,7 @@ class Character:
 
 
 def is_held_out(character: Character) -> bool:
-    """Whether this combination of style, hair, background and mouth is kept from training: one in ten is."""
+    """Whether this combination of style, hair, background and mouth is excluded from training, as one in ten is."""
     combination = (
         character.style,
         character.hair_length,
@@ -345,7 +344,7 @@ def is_held_out(character: Character) -> bool:
 
 
 def random_character(rng: random.Random, *, held_out: bool, style: str | None = None) -> Character:
-    """Draws a character whose combination is, or is not, held out of training."""
+    """Chooses a random character whose combination is, or is not, held out of training."""
     while True:
         character = _any_character(rng, style or rng.choice(list(STYLES)))
         if is_held_out(character) == held_out:
@@ -359,7 +358,7 @@ def _any_character(rng: random.Random, name: str) -> Character:
         return rng.choice(list(tags)) if tags and rng.random() < chance else None
 
     def length(hair: tuple[str, ...]) -> int:
-        """Plain long and short hair are asked for most, so they are drawn most."""
+        """How often hair is chosen: users ask mostly for plain long and short hair."""
         return 3 if hair in (("short hair",), ("long hair",)) else 1
 
     hair = rng.choices(list(style.hair), weights=[length(hair) for hair in style.hair])[0]
@@ -446,8 +445,8 @@ def _near(colour: str, rng: random.Random, spread: int = 8) -> str:
 def frame(style: str, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The part of the drawing that is seen at `size`, as (left, top, width, height) in fractions of its side.
 
-    The short side of an image that is not square shows a little less than the square frame, the long side more, which
-    is background: nothing that a caption names leaves the image.
+    If an image is not square, its short side shows a little less than the square frame, and its long side shows more
+    background, so that nothing that a caption names is cut off.
     """
     left, top, side = STYLES[style].frame
     width, height = size
@@ -475,7 +474,7 @@ def detail_boxes(style: str, size: tuple[int, int]) -> list[Box]:
 
 
 def _seen(box: Box, framed: tuple[float, float, float, float]) -> Box:
-    """A box of the drawing as one of the image that shows (left, top, width, height) of it."""
+    """Convert a box of the drawing to a box of the image, which shows (left, top, width, height) of the drawing."""
     left, top, width, height = framed
     x0, y0, x1, y1 = box
     inside = ((x0 - left) / width, (y0 - top) / height, (x1 - left) / width, (y1 - top) / height)

@@ -1,7 +1,7 @@
-"""Stage six: the classifier, a small convolutional network that says what an image shows.
+"""Stage six: trains the classifier, a small convolutional network that tells what an image shows.
 
-It is trained on real images alone and never sees a generated one. Half of what it sees is slightly blurred or noisy,
-so that it sees what an image shows and not how sharp it is.
+It is trained on DiceBear's images alone, never on generated ones. Half of them are slightly blurred, and all get some
+noise, so that it learns what an image shows and not how sharp it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def _mouth(character: Character) -> str | None:
 
 
 def _eyes(character: Character) -> str | None:
-    """None behind sunglasses, and where a style has only one kind."""
+    """None if sunglasses hide the eyes, or if the style has only one kind of them."""
     visible = character.eyewear != "sunglasses" and len(STYLES[character.style].eyes) > 1
     return (character.eyes or NONE) if visible else None
 
@@ -52,7 +52,7 @@ def _eyewear(character: Character) -> str | None:
     return (character.eyewear or NONE) if STYLES[character.style].eyewear else None
 
 
-#: What can be asked about an image: the possible answers, and the true one, None where there is no saying.
+#: Each question about an image, with its possible answers and a function for the true one (None if unknown).
 QUESTIONS: dict[str, tuple[tuple[str, ...], Label]] = {
     "style": (tuple(STYLES), lambda character: character.style),
     "hair colour": (tuple(HAIR_COLOURS), lambda character: character.hair_colour),
@@ -90,7 +90,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, images: Sequence[Pixels]) -> dict[str, Tensor]:
-        """What it believes of images uint8 [height, width, 3] of any sizes: [n, answers] for each question."""
+        """Probabilities of the answers for images uint8 [height, width, 3] of any size: [n, answers] per question."""
         device = self.answers.weight.device
         each = [self(to_tensor(image[None], device)) for image in images]
         return {question: torch.cat([logits[question] for logits in each]).softmax(1).cpu() for question in QUESTIONS}
@@ -103,7 +103,7 @@ class Classifier(nn.Module):
 
 
 def labels(characters: Sequence[Character]) -> dict[str, Tensor]:
-    """The true answers' positions, int64 [n] for each question, -100 where there is no saying."""
+    """The true answers' indices, int64 [n] for each question; -100 if unknown."""
     found = {}
     for question, (answers, label) in QUESTIONS.items():
         truths = [label(character) for character in characters]
@@ -112,7 +112,7 @@ def labels(characters: Sequence[Character]) -> dict[str, Tensor]:
 
 
 def accuracies(probabilities: dict[str, Tensor], characters: Sequence[Character]) -> dict[str, float]:
-    """For each question that has a true answer, how often (0 to 1) it is the one believed most."""
+    """For each question with known true answers, how often (0 to 1) the most probable answer is the true one."""
     result = {}
     for question, truth in labels(characters).items():
         asked = truth >= 0
@@ -153,7 +153,7 @@ def save_classifier(workdir: Path, path: Path) -> None:
 
 
 def held_out_accuracies(workdir: Path, classifier: Classifier) -> dict[str, float]:
-    """How often the classifier is right on real images of combinations that no training image has."""
+    """How often the classifier is right on DiceBear's images of combinations that no training image has."""
     buckets = load_images(workdir, "held_out")
     characters = [record.character for bucket in buckets for record in bucket.records[:600]]
     images = [image for bucket in buckets for image in bucket.pixels[:600]]

@@ -1,6 +1,6 @@
-"""The command line: one command a stage, in the order in which they build on each other.
+"""The command line: one command per stage, in the order in which the stages build on each other.
 
-Each may be interrupted and called again; it goes on where it stopped.
+If you interrupt training or the drawing of training images, run the same command again: it continues where it stopped.
 """
 
 import argparse

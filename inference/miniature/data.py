@@ -1,8 +1,7 @@
-"""Stage one: draws the training images with DiceBear (through Node.js) and keeps them with what they show.
+"""Stage one: draws the training images with DiceBear (through Node.js), and saves them with what they show.
 
 `<workdir>/pictures/train-0007.npy` holds a thousand images of one size, uint8 [1000, height, width, 3], and
-`train-0007.jsonl` their records, one a line. `held_out-…` are images whose combination of tags no training image
-has.
+`train-0007.jsonl` their records, one per line. No training image has the combinations of tags in `held_out-…`.
 """
 
 import io
@@ -31,7 +30,7 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 @dataclass(frozen=True)
 class Record:
-    """What is known about one image: who is on it, and how it was spoilt, if it was."""
+    """What is known about one image: the character, and how the image was degraded, if it was."""
 
     character: Character
     degradation: str | None = None
@@ -59,7 +58,7 @@ class TrainingImages:
 
 
 def make_images(workdir: Path, sizes: list[tuple[int, int]], train: int, held_out: int, renderer: Path) -> None:
-    """Draws what is not yet there: `train` and `held_out` chunks of a thousand images, the first size most often."""
+    """Draws what is missing of `train` and `held_out` chunks of a thousand images, most of them in the first size."""
     folder = workdir / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     cycle = [sizes[0]] * (len(sizes) if len(sizes) > 1 else 1) + sizes[1:]
@@ -76,7 +75,7 @@ def make_images(workdir: Path, sizes: list[tuple[int, int]], train: int, held_ou
             np.save(file, pixels)
         path.with_suffix(".part").rename(path)
 
-    # The work is done by Node.js, in a process for each chunk.
+    # Threads suffice: Node.js does the work, in a process for each chunk.
     thread_map(make, jobs, max_workers=os.cpu_count(), unit="k", desc="pictures")
 
 
@@ -104,7 +103,7 @@ def draw(characters: list[Character], size: tuple[int, int], rng: random.Random,
 
 
 def render(drawings: Sequence[Mapping[str, Any]], size: tuple[int, int], renderer: Path) -> Pixels:
-    """Draws what `characters.drawing` made: uint8 [n, height, width, 3]. Raises RuntimeError as `draw` does."""
+    """Draws the results of `characters.drawing`: uint8 [n, height, width, 3]. Raises RuntimeError as `draw` does."""
     lines = "\n".join(map(json.dumps, drawings))
     try:
         done = subprocess.run(["node", renderer / "draw.mjs"], input=lines.encode(), capture_output=True, check=True)
@@ -117,7 +116,7 @@ def render(drawings: Sequence[Mapping[str, Any]], size: tuple[int, int], rendere
 
 
 def install_renderer(workdir: Path) -> Path:
-    """Installs DiceBear and resvg under the work folder with npm, once, and returns the folder of `draw.mjs`."""
+    """Installs DiceBear and resvg in the work folder with npm, if not done yet. Returns the folder with `draw.mjs`."""
     folder = workdir / "avatars"
     folder.mkdir(parents=True, exist_ok=True)
     for file in AVATARS.iterdir():
@@ -128,7 +127,7 @@ def install_renderer(workdir: Path) -> Path:
 
 
 def degrade(pixels: Pixels, how: str, rng: random.Random) -> Pixels:
-    """Spoils an image visibly, as its caption will say; [height, width, 3] in and out."""
+    """Visibly degrades an image, [height, width, 3], in one of the ways in DEGRADATIONS."""
     image = Image.fromarray(pixels)
     if how == "blurry":
         return np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(1.6, 2.8))))
@@ -141,7 +140,7 @@ def degrade(pixels: Pixels, how: str, rng: random.Random) -> Pixels:
 
 
 def load_images(workdir: Path, split: str) -> list[TrainingImages]:
-    """All images of a split, one `TrainingImages` a size.
+    """All images of a split, one `TrainingImages` for each size.
 
     Raises:
         FileNotFoundError: the data stage has not been run in this work folder.

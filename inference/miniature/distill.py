@@ -1,7 +1,7 @@
-"""Stage five: the turbo LoRA, with which the model draws in 6 to 8 steps at CFG 1 what it draws in 24 at CFG 4.
+"""Stage five: trains the turbo LoRA, with which 6 to 8 steps at CFG 1 give what otherwise takes 24 steps at CFG 4.
 
-The model teaches itself (progressive distillation of the guided model, arXiv 2210.03142): from one noise level of a
-short schedule to the next, the student is to get in one unguided step where the teacher gets in several guided ones.
+The model teaches itself (progressive distillation of the guided model, arXiv 2210.03142): between neighbouring noise
+levels of a short schedule, the student learns to do in one unguided step what the teacher does in several guided ones.
 """
 
 import copy
@@ -32,7 +32,7 @@ TEACHER_STEPS = 3
 
 
 class LowRank(nn.Module):
-    """A change of a weight, `lora_B @ lora_A`, zero at first (arXiv 2106.09685)."""
+    """Adds `lora_B @ lora_A` to a weight, which is zero at first (arXiv 2106.09685)."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class LowRank(nn.Module):
 
 
 def add_lora(model: Miniature) -> Miniature:
-    """A copy of which only low-rank changes of attention and MLP learn."""
+    """A copy in which only low-rank changes of attention and MLP are trained."""
     student = copy.deepcopy(model).requires_grad_(False)
     for block in student.transformer.blocks:
         for part in (block.self_attn, block.cross_attn, block.mlp):

@@ -1,7 +1,7 @@
-"""Stage eight: does it generate what the prompt says? Measured through `Engine`, as any program uses it.
+"""Stage eight: does the model generate what the prompt says? Measured through `Engine`, as the bot uses it.
 
-Prompts ask for combinations that no training image has, and each score stands beside its control: the same images
-compared with another image's prompt. The table goes into the model card.
+Prompts ask for combinations that no training image has. Each score has a control next to it: the same images compared
+with other images' prompts. The table is written to the model card.
 """
 
 import random
@@ -23,7 +23,7 @@ from inference.miniature.export import TURBO, TURBO_STEPS
 
 QUALITY = "masterpiece, best quality, score_7, safe"
 NEGATIVE = "worst quality, low quality, score_1, score_2, score_3, artist name"
-#: What the overall score is the mean of; the other questions are reported beside it.
+#: The overall score is the mean of these questions; the others are reported too, but not counted.
 SCORED = ("style", "hair colour", "background", "skin", "hair length", "clothes", "glasses", "mouth", "eyes")
 
 TARGETS = dict.fromkeys(("style", "hair colour", "background"), 98) | dict.fromkeys(
@@ -42,7 +42,7 @@ TURBO_SETTINGS: Mapping[str, object] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A character to be asked for, and the seed and size with which it is."""
+    """A character to generate, with the size and the seed."""
 
     character: Character
     size: tuple[int, int]
@@ -60,7 +60,7 @@ def prompt(character: Character) -> str:
 
 
 def cases(engine: Engine, count: int) -> list[Case]:
-    """Characters held out of training, styles and sizes in turn."""
+    """Characters held out of training, cycling through styles and sizes."""
     rng = random.Random(2024)
     styles, sizes = list(STYLES), engine.native.sizes
     return [
@@ -84,7 +84,7 @@ def generate_images(engine: Engine, requests: Sequence[GenerationRequest]) -> li
 
 @dataclass(frozen=True)
 class Scores:
-    """How often each question was answered as asked, 0 to 1, and the mean over the scored questions."""
+    """How often images show what their prompts ask, 0 to 1, for each question and as the mean over those in SCORED."""
 
     by_question: dict[str, float]
 
@@ -100,7 +100,7 @@ def score(classifier: Classifier, images: Sequence[Pixels], characters: Sequence
 def presence(
     classifier: Classifier, images: Sequence[Pixels], question: str, answers: Sequence[Collection[str]]
 ) -> float:
-    """How much the classifier believes that each image shows one of its `answers`, 0 to 1, averaged."""
+    """The mean probability, by the classifier, that an image shows one of its `answers`."""
     possible = QUESTIONS[question][0]
     believed = classifier.probabilities(images)[question]
     sums = [
@@ -111,13 +111,13 @@ def presence(
 
 
 def mean_difference(images: Sequence[Pixels], others: Sequence[Pixels]) -> float:
-    """How far the images are from each other, pair by pair, 0 to 255."""
+    """The mean absolute difference between the images of each pair, 0 to 255."""
     pairs = zip(images, others, strict=True)
     return float(np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairs]))
 
 
 def edges(images: Sequence[Pixels]) -> float:
-    """The mean step from a pixel to the next, right and down, 0 to 255: less where images are blurred or pale."""
+    """The mean difference between neighbouring pixels, 0 to 255: lower if images are blurred or pale."""
     return float(np.mean([np.abs(np.diff(image.astype(int), axis=axis)).mean() for image in images for axis in (0, 1)]))
 
 
@@ -126,7 +126,7 @@ class Evaluation:
     engine: Engine
     classifier: Classifier
     cases: list[Case]
-    #: What was drawn from tags: several questions are about the same images.
+    #: A cache of images drawn from tags, because several measurements use the same ones.
     drawn: dict[tuple[GenerationRequest, ...], list[Pixels]] = field(default_factory=dict)
 
     def requests(self, **changes: object) -> list[GenerationRequest]:
@@ -179,7 +179,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def _crispness(self, images: list[Pixels], turbo: list[Pixels], plain: list[Pixels]) -> str:
-        """What turbo is for: images without guidance show the right things, but blurred and pale."""
+        """Shows what turbo is for: without it, images at CFG 1 show the right things, but blurred and pale."""
         lines = [
             "| | mean difference from the first, of 255 | mean step between neighbouring pixels |",
             "|---|---|---|",
@@ -205,7 +205,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def _weights(self) -> str:
-        """Each tag against one that contradicts it, in either order, so that there is something to tip."""
+        """Measures weights with pairs of contradicting tags, in either order: their weights decide which one shows."""
         lines = ["| one of these tags, beside another of them | presence at 0.3 | at 1 | at 1.5 |", "|---|---|---|---|"]
         for question, tags, styles in WEIGHTED:
             cells = [_per_cent(self.tipped(question, tags, styles, weight)) for weight in (0.3, 1.0, 1.5)]
@@ -213,7 +213,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def tipped(self, question: str, tags: Mapping[str, str], styles: Sequence[str], weight: float) -> float:
-        """How much the classifier believes in the one of two contradicting tags that has `weight`, 0 to 1."""
+        """The mean probability, by the classifier, of the tag with `weight` next to a contradicting tag, 0 to 1."""
         rng = random.Random(question)
         answers, prompts = [], []
         for _ in range(self._few):
@@ -265,7 +265,7 @@ class Evaluation:
         count: int,
         **settings: object,
     ) -> float:
-        """By how much `tags` in the negative reduce the classifier's probability of `answers`, at most 1."""
+        """The part of the probability of `answers`, by the classifier, that negative `tags` remove, at most 1."""
         without, with_tags = (
             presence(
                 self.classifier,
@@ -278,7 +278,7 @@ class Evaluation:
         return 1 - with_tags / without
 
     def nag_time(self) -> float:
-        """The CPU time of a turbo image with NAG, divided by that without."""
+        """The CPU time of a turbo image with NAG, divided by that of one without."""
         request = replace(self.requests()[0], **TURBO_SETTINGS)  # type: ignore[arg-type]
         seconds: dict[bool, list[float]] = {True: [], False: []}
         self.engine.generate([request])
@@ -296,7 +296,7 @@ class Evaluation:
     def generate_tags(
         self, tags: Sequence[str], negative: str, styles: Sequence[str], **settings: object
     ) -> list[Pixels]:
-        """An image of native size for each of `tags`, the styles in turn."""
+        """An image of native size for each of `tags`, cycling through the styles."""
         requests = tuple(
             self.engine.native.request(
                 ", ".join(filter(None, [QUALITY, f"@{styles[number % len(styles)]}", text])),
@@ -323,7 +323,7 @@ class Evaluation:
 
 
 _WITH_GLASSES = ("adventurer", "lorelei", "micah", "big-smile")
-#: A question, answers with the tags that ask for them, and the styles that can draw them.
+#: A question, its answers with the tags that ask for them, and the styles that can draw them.
 WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
     ("hair colour", {colour: f"{colour} hair" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
     ("background", {colour: f"{colour} background" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
@@ -332,7 +332,7 @@ WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
     ("mouth", {mouth: mouth for mouth in ("smile", "open mouth", "frown")}, tuple(STYLES)),
 )
 
-#: Question and answers, the tags that are negated, and the styles that are used.
+#: A question and its answers, the tags for the negative prompt, and the styles.
 NEGATED = (
     ("hair colour", ("red", "blue", "green"), ("red hair", "blue hair", "green hair"), tuple(STYLES)),
     ("background", ("red", "blue", "green"), ("red background", "blue background", "green background"), tuple(STYLES)),
@@ -342,7 +342,7 @@ NEGATED = (
 
 
 def write_into(card: Path, table: str) -> None:
-    """Replaces what stands between the model card's two marks."""
+    """Replaces the text between the model card's two marks."""
     text = card.read_text(encoding="utf-8")
     marked = re.compile(r"(<!-- evaluation -->\n).*?(<!-- end of evaluation -->)", re.DOTALL)
     card.write_text(marked.sub(lambda match: match[1] + "\n" + table + "\n\n" + match[2], text), encoding="utf-8")

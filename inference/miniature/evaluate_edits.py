@@ -1,7 +1,7 @@
 """Stage nine: does redrawing a part change what it should and keep the rest? And does an extended image keep its style?
 
-A mask is where two renderings of one avatar differ that have another hair colour, or another background, and nothing
-else; so what is masked is known to the pixel. The classifier judges the redrawn images. Needs Node.js, as the data.
+The mask is where two renderings of one avatar differ. They have a different hair colour or background, but are the same
+otherwise, so masks are exact to the pixel. The classifier judges the redrawn images. Like `data`, this needs Node.js.
 """
 
 import random
@@ -19,20 +19,20 @@ from inference.miniature.classifier import QUESTIONS, Classifier
 from inference.miniature.data import Pixels, install_renderer, render
 from inference.miniature.evaluate import NEGATIVE, generate_images, prompt
 
-#: Pixels by which masks are wider than the difference.
+#: How many pixels a mask extends beyond the difference.
 WIDER = 4
-#: Levels by which two renderings must differ.
+#: Pixels count as different if a channel differs by more than this, of 255.
 DIFFERENT = 12
 DENOISE = 1.0
-#: What an image is extended by, of its own side, to the left and to the right.
+#: How much wider an extended image is, in parts of its width, half of it at each side.
 EXTENSION = 0.25
 
-#: The field of a character that changes, the question about it, its values, and the questions whose answers must stay.
+#: The character's field that changes, the question about it, its values, and questions whose answers must not change.
 EDITS = (
     ("hair_colour", "hair colour", tuple(HAIR_COLOURS), ("background", "clothes", "style")),
     ("background", "background", tuple(BACKGROUNDS), ("hair colour", "glasses", "mouth")),
 )
-#: Per cent of the images.
+#: In per cent of the images.
 TARGET = 95
 
 
@@ -53,7 +53,7 @@ class AvatarEdit:
 
 
 def make_edits(field: str, values: Sequence[str], count: int, size: tuple[int, int], workdir: Path) -> list[AvatarEdit]:
-    """Avatars held out of training, the styles in turn, each with another value of `field` that shows."""
+    """Avatars held out of training, cycling through the styles, each with a visible change of `field`."""
     rng = random.Random(f"edits {field}")
     styles = list(STYLES)
     renderer = install_renderer(workdir)
@@ -80,14 +80,14 @@ def make_edits(field: str, values: Sequence[str], count: int, size: tuple[int, i
 
 
 def difference_mask(one: Pixels, other: Pixels) -> Image.Image:
-    """White where two images differ, and `WIDER` pixels around that."""
+    """A mask that is white where two images differ, and `WIDER` pixels around that."""
     differs = np.abs(one.astype(int) - other.astype(int)).max(axis=2) > DIFFERENT
     mask = Image.fromarray(differs.astype(np.uint8) * 255)
     return mask.filter(ImageFilter.MaxFilter(2 * WIDER + 1))
 
 
 def report(engine: Engine, classifier: Classifier, count: int, workdir: Path) -> str:
-    """The table in Markdown: per cent of images whose question is answered as it should be."""
+    """The table in Markdown: per cent of images that show what they should."""
     lines = [
         f"{count} avatars each, per cent of the images; at least {TARGET} wanted.",
         "",
@@ -113,7 +113,7 @@ def changed_outside(edit: AvatarEdit, image: Pixels) -> int:
 
 
 def answered(classifier: Classifier, images: Sequence[Pixels], question: str, edits: Sequence[AvatarEdit]) -> float:
-    """Per cent of the images that show what the edited character has; those whose answer nobody can say left out."""
+    """Per cent of the images that show what the edited character has; images without a known answer do not count."""
     answers, label = QUESTIONS[question]
     believed = classifier.probabilities(images)[question].argmax(axis=1)
     right = [
@@ -125,7 +125,7 @@ def answered(classifier: Classifier, images: Sequence[Pixels], question: str, ed
 
 
 def extended(engine: Engine, classifier: Classifier, count: int, workdir: Path) -> tuple[float, int]:
-    """Per cent of images extended to both sides that keep their style, and how many pixels of their middles changed."""
+    """Per cent of images that keep their style if extended at both sides, and how many pixels outside masks changed."""
     edits = make_edits("background", tuple(BACKGROUNDS), count, engine.native.sizes[0], workdir)
     width, height = engine.native.sizes[0]
     margin = round(EXTENSION * width / 2 / 16) * 16

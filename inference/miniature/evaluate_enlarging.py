@@ -1,12 +1,12 @@
-"""Stage ten: does an image that was enlarged in tiles show their borders, and how much memory does it take?
+"""Stage ten: does an image that was enlarged in tiles show their borders, and how much memory does enlarging take?
 
-A seam is a step from one row or column of pixels to the next that is larger at the borders of tiles than elsewhere.
-They lie between latent positions, where the VAE makes steps of its own, and some of them where it made steps in the
-small image. So each is compared with other places of its kind. Borders move around these places from step to step, but
-for those of the outermost tiles.
+A seam is a difference between neighbouring rows or columns of pixels (here, a step) that is larger at the borders of
+tiles than elsewhere. Borders lie between latent positions, where the VAE itself makes steps, and some lie where it made
+steps in the small image. So each border is compared with other places of its kind. Only the outermost tiles' borders
+lie exactly there; the others shift around these places from one sampling step to the next.
 
-What is drawn there counts too, such as the middle of the image. So the same places are measured where the image was
-enlarged and nothing was drawn, and in one pass.
+The image's content at the borders matters too, for example that of the middle. So the same places are also measured in
+an image that was only resized, and in one that was drawn in one pass.
 """
 
 import subprocess
@@ -24,14 +24,14 @@ from inference.networks.vae import SCALE
 from inference.tiling.layout import Tiles, drawn_tiles
 
 DENOISE = 0.2
-#: How many times larger steps at borders may be, beside those where nothing was drawn, or of one pass.
+#: The largest allowed ratio of the steps at borders to those without drawing, or to those of one pass.
 TARGET = 1.05
-#: Bytes for each further pixel.
+#: Bytes for each additional pixel.
 MEMORY_TARGET = 32
 
 
 def enlarged(engine: Engine, count: int, factor: int, steps: int) -> list[GenerationRequest]:
-    """Requests for avatars held out of training, `factor` times as large as the model draws them, in tiles."""
+    """Requests that enlarge images of avatars held out of training by `factor`, in tiles."""
     requests = []
     for case in cases(engine, count):
         width, height = case.size
@@ -46,9 +46,9 @@ def enlarged(engine: Engine, count: int, factor: int, steps: int) -> list[Genera
 
 
 def border_steps(image: Image.Image, tiles: Tiles, factor: int) -> tuple[float, float, float]:
-    """The mean step across tiles' borders, that at other places of the same kind, and that of all other places.
+    """The mean step across tiles' borders, at other places of the same kind, and at all other places.
 
-    factor: how many times the image was enlarged.
+    factor: by how much the image was enlarged.
     """
     levels = np.asarray(image, dtype=np.float64)
     down = _steps(levels, _borders([rows for rows, _ in tiles], levels.shape[0]), factor)
@@ -58,13 +58,13 @@ def border_steps(image: Image.Image, tiles: Tiles, factor: int) -> tuple[float, 
 
 
 def _borders(tiles: Sequence[slice], length: int) -> list[int]:
-    """The first pixels of tiles, and those after their last."""
+    """The positions of tiles' first pixels, and of the pixels after their last, without the image's own edges."""
     edges = {SCALE * edge for tile in tiles for edge in (tile.start, tile.stop)}
     return sorted(edge for edge in edges if 0 < edge < length)
 
 
 def _steps(levels: np.ndarray, borders: Sequence[int], factor: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The steps down to rows at borders, the mean at other places of the same kind for each, and all other steps."""
+    """The steps to the rows at borders, for each the mean step at other places of its kind, and all other steps."""
     steps = np.abs(np.diff(levels, axis=0)).mean((1, 2))
     to_row = np.arange(1, len(levels))
     at, in_small = np.isin(to_row, borders), to_row % (factor * SCALE) == 0
@@ -73,9 +73,9 @@ def _steps(levels: np.ndarray, borders: Sequence[int], factor: int) -> tuple[np.
 
 
 def seams(engine: Engine, requests: Sequence[GenerationRequest]) -> dict[str, tuple[float, float]]:
-    """How many times larger the steps at tiles' borders are than those at other places of their kind, and than all.
+    """How many times larger the steps at tiles' borders are than at other places of their kind, and than elsewhere.
 
-    Means over all images: enlarged only, in tiles, and in one pass.
+    Means over all images: only resized, drawn in tiles, and drawn in one pass.
     """
     found: dict[str, list[tuple[float, float, float]]] = {"nothing drawn": [], "tiles": [], "one pass": []}
     for request in requests:
@@ -93,7 +93,7 @@ def seams(engine: Engine, requests: Sequence[GenerationRequest]) -> dict[str, tu
     return {name: (at / alike, at / others) for name, (at, alike, others) in means.items()}
 
 
-#: Prints the peak of a process of its own that draws one image.
+#: A program that draws one image and prints its own peak memory, in KiB.
 _PEAK = """
 import sys
 from dataclasses import replace
@@ -107,9 +107,9 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 
 
 def peak_memory(models: Path, factor: int, steps: int) -> int:
-    """The most bytes that a process takes which loads the models and enlarges one image. Linux only.
+    """The peak memory in bytes of a process that loads the models and enlarges one image. Linux only.
 
-    glibc gives large blocks back as soon as they are freed, so that none counts that is not in use.
+    glibc is set to return large blocks as soon as they are freed, so that only memory in use counts.
     """
     environment = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", _PEAK, str(models), str(factor), str(steps)]
@@ -118,14 +118,14 @@ def peak_memory(models: Path, factor: int, steps: int) -> int:
 
 
 def bytes_per_pixel(engine: Engine, models: Path, steps: int) -> float:
-    """By how much the peak grows for each pixel, from twice the model's size to four times."""
+    """By how much the peak memory grows per pixel, between 2 and 4 times the model's native sides."""
     width, height = engine.native.sizes[0]
     peaks = [peak_memory(models, factor, steps) for factor in (2, 4)]
     return (peaks[1] - peaks[0]) / ((4**2 - 2**2) * width * height)
 
 
 def report(engine: Engine, models: Path, count: int, steps: int) -> str:
-    """All of it as text."""
+    """All measurements as text."""
     lines = []
     for factor in (2, 3, 4):
         found = seams(engine, enlarged(engine, count, factor, steps))

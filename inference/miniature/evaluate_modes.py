@@ -1,4 +1,4 @@
-"""What fast mode, turbo and number formats save and change: the usual prompts and seeds, judged by the classifier."""
+"""Measures what fast mode, turbo and number formats save, and how they change the images of the usual prompts."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from inference.miniature.classifier import Classifier
 from inference.miniature.data import Pixels
 from inference.miniature.evaluate import TURBO_SETTINGS, Scores, cases, generate_images, mean_difference, score
 
-#: For each mode the engine's number format and what differs in the requests.
+#: For each mode, the engine's number format and the changes to the requests.
 MODES: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "usual": ("float32", {}),
     "fast": ("float32", {"fast": True}),
@@ -27,7 +27,7 @@ MODES: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 @dataclass(frozen=True)
 class DrawnMode:
-    """What a mode made of all prompts. blocks: how many were computed, each counted for each row of a batch."""
+    """A mode's results for all prompts. blocks: how many were computed, counted once for each row of a batch."""
 
     images: Sequence[Pixels]
     scores: Scores
@@ -50,7 +50,7 @@ def draw_mode(models: Path, network: Classifier, mode: str, count: int) -> Drawn
 
 @contextmanager
 def counted_blocks(engine: Engine) -> Iterator[list[int]]:
-    """A list that grows by the rows of each block that is computed."""
+    """A list to which each computed block adds the number of its batch's rows."""
     rows: list[int] = []
 
     def count(_block: object, inputs: tuple[Tensor, ...]) -> None:
@@ -65,7 +65,7 @@ def counted_blocks(engine: Engine) -> Iterator[list[int]]:
 
 
 def report(models: Path, network: Classifier, modes: Sequence[str], count: int) -> Iterator[str]:
-    """The lines of a table, each as soon as it is known: each mode beside the usual images."""
+    """Yields the lines of a table, each as soon as it is known: each mode compared with the usual images."""
     usual = draw_mode(models, network, "usual", count)
     yield f"{count} prompts, the usual images score {100 * usual.scores.overall:.2f} %"
     yield ""

@@ -1,4 +1,4 @@
-"""Stage seven: writes the trained networks in the layout of ComfyUI's `models` folder, key for key as Anima's files."""
+"""Stage seven: writes the trained networks into a ComfyUI `models` folder, with the same keys as Anima's files."""
 
 import datetime
 import shutil
@@ -22,7 +22,7 @@ TURBO_STEPS = 8
 
 
 def export(workdir: Path, models: Path, sizes: list[tuple[int, int]]) -> None:
-    """Writes what has been trained in this work folder; VAE and LoRA stay as they are where it has none."""
+    """Writes what has been trained in this work folder. If it has no VAE or LoRA, theirs in `models` stay unchanged."""
     for folder in ("diffusion_models", "text_encoders", "vae", "loras"):
         (models / folder).mkdir(parents=True, exist_ok=True)
     networks = averaged_weights(workdir / "train.pt")
@@ -40,7 +40,7 @@ def export(workdir: Path, models: Path, sizes: list[tuple[int, int]]) -> None:
 
 
 def model_card(sizes: list[tuple[int, int]]) -> dict[str, str]:
-    """ModelSpec 1.0.1 (https://github.com/Stability-AI/ModelSpec), with `modelspec.anima.*` for what it leaves open."""
+    """ModelSpec 1.0.1 (https://github.com/Stability-AI/ModelSpec), plus `modelspec.anima.*` for what it lacks."""
     resolutions = [f"{width}x{height}" for width, height in sizes]
     return {
         "modelspec.sai_model_spec": "1.0.1",
@@ -74,10 +74,10 @@ def turbo_card() -> dict[str, str]:
 
 
 def video_weights(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A still-image VAE's weights as those of the video VAE that does the same to a single frame.
+    """Converts a still-image VAE's weights to those of a video VAE that does the same to a single frame.
 
-    Kernels become the last time slice of causal 3x3x3 ones; the convolutions that resample time, which a single frame
-    never meets, are zero.
+    Kernels become the last time slice of causal 3x3x3 ones. The convolutions that resample time are zero: a single
+    frame never uses them.
     """
     weights: dict[str, Tensor] = {}
     for key, tensor in vae.items():
@@ -89,7 +89,7 @@ def video_weights(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
             weights[key] = tensor
     for part, widening in (("encoder.downsamples.", 1), ("decoder.upsamples.", 2)):
         resamples = sorted(key for key in vae if key.startswith(part) and key.endswith(".resample.1.weight"))
-        resamples = resamples[1:] if widening == 1 else resamples[:-1]  # those at full size leave time alone
+        resamples = resamples[1:] if widening == 1 else resamples[:-1]  # those at full size do not resample time
         for key in resamples:
             name, channels = key.removesuffix("resample.1.weight") + "time_conv", vae[key].shape[1]
             weights[f"{name}.weight"] = torch.zeros(widening * channels, channels, 3, 1, 1)

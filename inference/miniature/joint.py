@@ -1,6 +1,6 @@
-"""Stage four: transformer, adapter and Qwen3 learn together to draw what captions say.
+"""Stage four: trains transformer, adapter and Qwen3 together to draw what captions say.
 
-They begin from nothing, or from the weights that `restore` found.
+They start from scratch, or from the weights that `restore` wrote.
 
 Rectified flow (arXiv 2209.03003): at noise level sigma the image is `(1 - sigma) * x0 + sigma * noise`, and the
 network learns the velocity `noise - x0`.
@@ -34,7 +34,7 @@ MODULATION_RANK = 32
 NOISES = 2
 FACE_WEIGHT, DETAIL_WEIGHT = 2.5, 5.0
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
-#: Steps from here on are never trained on: their batches and noises validate the averaged weights.
+#: Training never reaches step numbers from here on: their batches and noises validate the averaged weights.
 UNSEEN = 1 << 30
 
 
@@ -69,7 +69,7 @@ class Miniature(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Every block begins as the identity and the prediction as zero (adaLN-Zero, arXiv 2212.09748)."""
+        """Makes every block the identity and the prediction zero at first (adaLN-Zero, arXiv 2212.09748)."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -81,7 +81,7 @@ class Miniature(nn.Module):
         nn.init.normal_(self.transformer.t_embedder[1].linear_2.weight, std=0.02)
 
     def context(self, prompts: Sequence[PromptTokens], repeats: int = 1) -> Context:
-        """The text context of a batch, as `Transformer.context` gives it, each prompt `repeats` times over."""
+        """The text context of a batch, like that of `Transformer.context`; the batch is repeated `repeats` times."""
         device = self.transformer.final_layer.linear.weight.device
         qwen_ids, qwen_mask = _pad([prompt.qwen_ids for prompt in prompts], device)
         t5_ids, t5_mask = _pad([prompt.t5_ids for prompt in prompts], device)
@@ -105,7 +105,7 @@ def _pad(rows: Sequence[Sequence[float]], device: torch.device) -> tuple[Tensor,
 
 
 class Latents:
-    """The training images as latents, batch by batch; all of a batch have one size."""
+    """Batches of the training images' latents; all images of a batch have one size."""
 
     def __init__(self, workdir: Path, device: torch.device) -> None:
         path = workdir / "latents.pt"
@@ -131,8 +131,8 @@ class Latents:
 
 
 def loss_weights(size: tuple[int, int]) -> dict[str, Tensor]:
-    """For each style, loss weights [1, height / 8, width / 8] for images of `size`: larger on the face, of mean 1
-    so far, and largest on what is small beside it.
+    """For each style, loss weights [1, height / 8, width / 8] for images of `size`: larger on the face, normalised to
+    a mean of 1, and then DETAIL_WEIGHT on other small parts.
     """
     width, height = size[0] // 8, size[1] // 8
 
@@ -154,7 +154,7 @@ def loss_weights(size: tuple[int, int]) -> dict[str, Tensor]:
 def velocity_loss(
     model: Miniature, x0: Tensor, weights: Tensor, prompts: Sequence[PromptTokens], generator: torch.Generator
 ) -> Tensor:
-    """The mean weighted squared error of the velocity, each image seen at NOISES noise levels."""
+    """The mean weighted squared error of the velocity, with each image at NOISES noise levels."""
     x0, weights = x0.repeat(NOISES, 1, 1, 1), weights.repeat(NOISES, 1, 1, 1)
     sigma = sample_sigmas(len(x0), generator)
     noise = torch.randn(x0.shape, generator=generator, device=x0.device)
@@ -186,7 +186,7 @@ def make_optimizers(model: Miniature) -> list[torch.optim.Optimizer]:
 
 
 def train(workdir: Path, steps: int, peak: float, batch: int, device: torch.device) -> None:
-    """`batch`: how many captions a step sees, each with NOISES noise levels."""
+    """Train the networks. batch: captions per step, each with NOISES noise levels."""
     latents = Latents(workdir, device)
     tokenizer = PromptTokenizer(workdir / "tokenizers" / "qwen", workdir / "tokenizers" / "t5")
     torch.manual_seed(0)
@@ -215,7 +215,7 @@ def train(workdir: Path, steps: int, peak: float, batch: int, device: torch.devi
 
 
 def vocabularies(workdir: Path) -> tuple[int, int]:
-    """How many tokens Qwen's and T5's places have."""
+    """The vocabulary sizes of the two tokenizers, Qwen's first and T5's second."""
     folder = workdir / "tokenizers"
     qwen, t5 = (Tokenizer.from_file(str(folder / name / "tokenizer.json")) for name in ("qwen", "t5"))
     return qwen.get_vocab_size(), t5.get_vocab_size()

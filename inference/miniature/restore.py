@@ -1,7 +1,7 @@
-"""Replaces the stages from tokenizers to decoder: a work folder that continues from the bundled files.
+"""Replaces the stages from tokenizers to decoder: prepares a work folder from the bundled files.
 
-Their VAE encodes the images, and their networks are where the next training begins; it has no older checkpoint. The
-VAE may be trained on before the networks, for images of another size.
+The bundled VAE encodes the images, and the next training starts from the bundled networks, with fresh optimizers. For
+images of another size, the VAE can be trained further before the networks.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Stage two: two small tokenizers in the places of Qwen's and T5's, with the special tokens that Anima counts on."""
+"""Stage two: makes two small tokenizers to replace Qwen's and T5's, with the special tokens that Anima relies on."""
 
 import math
 import random
@@ -28,7 +28,7 @@ def make_tokenizers(workdir: Path) -> None:
 
 
 def qwen_tokenizer(captions: Iterable[str]) -> Tokenizer:
-    """Byte-level BPE. Token 0 is `<|endoftext|>`, which stands for an empty prompt."""
+    """Byte-level BPE. Token 0 is `<|endoftext|>`, which represents an empty prompt."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -45,7 +45,7 @@ def qwen_tokenizer(captions: Iterable[str]) -> Tokenizer:
 def t5_tokenizer(captions: Iterable[str]) -> Tokenizer:
     """Unigram over whole words, with letters and syllables for words it does not know. `</s>` is id 1, as in T5.
 
-    The vocabulary is counted, not trained: training a Unigram on captions merges and shreds tags.
+    The vocabulary comes from counting words, because training a Unigram on captions would merge and split tags.
     """
     words = Counter(word for text in captions for word in text.lower().replace(",", " , ").split() if word[0] != "(")
     total = words.total()

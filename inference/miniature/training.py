@@ -1,7 +1,7 @@
 """What all training stages share: the loop, its learning rate, its checkpoints.
 
-A step's batch and noise depend on the step's number alone, and a checkpoint holds everything else, so a run that was
-interrupted goes on as if nothing had happened.
+A step's batch and noise depend only on the step's number, and a checkpoint holds everything else, so a run that was
+interrupted continues from its last checkpoint as if nothing had happened.
 """
 
 import json
@@ -25,8 +25,8 @@ TensorList = tuple[Tensor, ...] | list[Tensor]
 class Schedule:
     """A learning rate that rises for `warmup` steps to `peak`, stays, and falls to zero in the last part of `steps`.
 
-    Until the fall begins a run may be restarted with another number of steps. A low peak is for weights that are
-    trained already.
+    Until the fall begins, a run can be restarted with another number of steps. Use a low peak for weights that are
+    already trained.
     """
 
     steps: int
@@ -35,7 +35,7 @@ class Schedule:
     peak: float = 1.0
 
     def factor(self, step: int) -> float:
-        """What the optimizers' own learning rates are multiplied by at `step`, 0 to `peak`."""
+        """The factor for the optimizers' learning rates at `step`, 0 to `peak`."""
         rise = (step + 1) / self.warmup
         fall = (self.steps - step) / (self.falling * self.steps)
         return self.peak * min(1.0, rise, fall)
@@ -63,9 +63,9 @@ class Run:
             self._restore(torch.load(path, map_location=next(model.parameters()).device))
 
     def fit(self, loss: Callable[[int], Tensor], validate: Callable[[nn.Module], dict[str, Any]]) -> None:
-        """Trains to the schedule's end. `loss(step)` is what to minimise; `validate` measures the averaged weights.
+        """Trains to the schedule's end. `loss(step)` is minimised; `validate` measures the averaged weights.
 
-        The run is saved every two minutes, and what `validate` says then is appended to the log beside the checkpoint.
+        The run is saved every two minutes; each time, the result of `validate` is added to a log beside the checkpoint.
         """
         saved = time.monotonic()
         with tqdm(total=self.schedule.steps, initial=self.step, desc=self.path.stem, mininterval=10) as bar:
@@ -120,7 +120,7 @@ class Run:
 
 
 def _moving_average(decay: float) -> Callable[[TensorList, TensorList, Tensor | int], None]:
-    """An exponential moving average that forgets faster at first, so that it never holds on to untrained weights."""
+    """An exponential moving average that forgets faster at first, so that untrained weights do not stay in it."""
 
     @torch.no_grad()
     def update(averaged: TensorList, current: TensorList, count: Tensor | int) -> None:
