@@ -1,13 +1,13 @@
-"""Generation parameters in image files: written, and read back, also from other programs' files.
+"""Writes generation parameters into image files, and reads them, also from other programs' files.
 
     from inference.metadata import Parameters, encode_png, read
 
     png = encode_png(image, Parameters(prompt="1girl", steps=30, …))
     parameters = read(png)
 
-A file that we write says it three times: as the `parameters` text that A1111, Forge and Civitai show, as the `prompt`
-and `workflow` graphs that ComfyUI opens, and exactly, under a key of our own. Reading prefers the last. A copy as
-JPEG or WebP says the first two in its EXIF block: `image.save(file, exif=exif(parameters))`.
+Our files hold them three times: as the `parameters` text that A1111, Forge and Civitai show, as the `prompt` and
+`workflow` graphs that ComfyUI opens, and in exact form under our own key, which `read` prefers. A JPEG or WebP copy has
+the first two in its EXIF block: `image.save(file, exif=exif(parameters))`.
 """
 
 from inference.metadata.files import UnreadableImage, encode_png, encode_png_of_many, exif, exif_of, png_text, read

@@ -1,11 +1,11 @@
-"""The `parameters` text of A1111's web UI, which Forge and its relatives write and Civitai reads.
+"""The `parameters` text of A1111's web UI, which Forge and other forks write too, and Civitai reads.
 
     1girl, smile <lora:turbo:0.8>
     Negative prompt: worst quality
     Steps: 30, Sampler: ER SDE, Schedule type: Simple, CFG scale: 4, Seed: 7, Size: 1024x1024, …
 
-A value with a comma, a colon or a line break in it is written as a JSON string. The prompts are not: one that has a
-line like the others' in it comes back cut there.
+A value with a comma, a colon or a line break is written as a JSON string. Prompts are not: one that contains a line
+like the second or third above is read only up to that line.
 """
 
 import json
@@ -38,32 +38,32 @@ from inference.metadata.programs import draw_things
 _NEGATIVE = "Negative prompt:"
 _MIN_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
 _MAX_SETTINGS = 500
-#: One of these is among the settings of any program; a prompt may have colons as well.
+#: Every program's settings have one of these. That tells them from a prompt, which may have colons too.
 _USUAL = frozenset(
     ("Steps", "Sampler", "Seed", "Size", "CFG scale", "Guidance Scale", "Model", "Model hash", "Version")
 )
 #: Settings that programs write before the steps.
 _FIRST = _USUAL | {"Schedule type", "Scheduler", "Clip skip", "Denoising strength", "VAE", "App", "ENSD", "Eta", "RNG"}
-#: What programs write for no file of its own.
+#: What programs write if there is no separate file.
 _NO_FILES = ("None", "Automatic", "Default (model)")
 
 _TAG = re.compile(r" ?<(\w+):([^<>]+)>")
 _LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
-#: How settings of a second pass begin; the last is A1111's of 2022.
+#: How the settings of a second pass (hires fix) begin; the last is from A1111 in 2022.
 _SECOND_PASS = ("Hires upscale", "Hires resize", "First pass size")
 _STRENGTHS = ("te=", "unet=")
 _STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
 _NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative [Pp]rompt: ?")
 _NEGATIVE_LINE = re.compile(r"\s*Negative [Pp]rompt: ?")
-#: Line breaks as they stand in JSON, where nothing turned them back.
+#: Line breaks that are still escaped as in JSON.
 _ESCAPED_LINES = re.compile(r"\\n(?=Negative prompt: |Steps: \d)")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
 _SIZE = re.compile(r"(\d{1,6}) ?[x\u00d7] ?(\d{1,6})")
-#: Characters of a value in JSON, many of which would take long to look at.
+#: The most characters of a JSON value that are parsed, because long ones take long.
 _MAX_JSON_LENGTH = 1 << 16
 _JSON = json.JSONDecoder(parse_constant=lambda _: None)
-#: Of Civitai's resources, those that are LoRAs.
+#: The types of Civitai's resources that are LoRAs.
 _CIVITAI_LORAS = ("lora", "locon", "lycoris", "dora", "loha", "lokr")
 
 
@@ -103,7 +103,7 @@ def write(parameters: Parameters) -> str:
 
 
 def read(text: str) -> Parameters | None:
-    """Reads a `parameters` text, in time linear in its length. None for one without a line of settings."""
+    """Reads a `parameters` text, in time linear in its length. None if it has no line of settings."""
     lines = _lines(text)
     # The settings come last, but extensions have been seen to add lines after them.
     for end in range(len(lines) - 1, -1, -1):
@@ -116,7 +116,7 @@ def read(text: str) -> Parameters | None:
 
 
 def read_prompts(text: str) -> tuple[str, str]:
-    """The prompt, and from `Negative prompt:` on the negative one, of a text without settings."""
+    """The prompt and the negative prompt (after `Negative prompt:`) of a text without settings."""
     return _prompts(_lines(text))
 
 
@@ -128,7 +128,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _split_off_settings(line: str) -> tuple[list[str], str]:
-    """The text before the settings in their line, if a program dropped the line breaks."""
+    """The prompts that precede the settings on their line, if a program dropped the line breaks, and the settings."""
     steps = _STEPS.search(line)
     before = line[: steps.start()] if steps else ""
     if steps is None or not before or _are_settings(before):
@@ -139,7 +139,7 @@ def _split_off_settings(line: str) -> tuple[list[str], str]:
 
 
 def _are_settings(text: str) -> bool:
-    """Whether settings stand before the steps, and not a prompt with colons in it."""
+    """Whether the text before the steps is settings, and not a prompt with colons."""
     first = text.partition(":")[0].strip()
     return bool(_NAME.fullmatch(first)) and not _FIRST.isdisjoint(name for name, _ in _settings(text))
 
@@ -153,8 +153,8 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
 
 
 def stem(name: str) -> str:
-    """The name of a file of weights as a web UI shows it: without folder and ending."""
-    # A backslash separates folders where ComfyUI runs on Windows.
+    """The name of a weights file as a web UI shows it: without folder and extension."""
+    # ComfyUI on Windows separates folders with backslashes.
     last = PureWindowsPath(name).name
     return PurePath(last).stem if last.endswith((".safetensors", ".sft", ".gguf", ".ckpt", ".pt")) else last
 
@@ -180,7 +180,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     left_out += left_out_extra(each for each in re.split(r"[;,]\s*", operations) if each not in _TOLD_OPERATIONS)
     left_out += left_out_extra(tag[0].strip() for tag in _TAG.finditer(negative_prompt))
     weights = take("Lora weights", "")  # Fooocus has no tags
-    # Civitai's own generator has none either, and keeps the names that its pages show.
+    # Civitai's own generator has none either, and stores the names that its pages show.
     civitai_model, in_resources = _civitai_resources(settings)
     loras = loras or (*_lora_weights(weights), *in_resources, *_additional_networks(settings), *_saved_loras(settings))
     lora_hashes = tuple(_lora_hashes(take("Lora hashes", "")))
@@ -214,9 +214,9 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     return Parameters(**known, extra=(*beta, *hires_strength, *settings.items(), *left_out))
 
 
-#: SD.Next's operations that other settings tell of.
+#: SD.Next's operations that other settings show already.
 _TOLD_OPERATIONS = ("txt2img", "img2img", "text2image", "image2image", "base", "hires", "detailer")
-#: SD.Next's names, and A1111's of the same. Its schedule types are named by what they do with sigmas.
+#: SD.Next's names, and A1111's names for the same. SD.Next calls the schedule type the sampler's sigma.
 _SDNEXT_NAMES = {
     "Sampler sigma": "Schedule type",
     "Sampler shift": SHIFT,
@@ -228,7 +228,7 @@ _SDNEXT_NAMES = {
 
 
 def _rename_sdnext(settings: dict[str, str]) -> None:
-    """SD.Next's settings by A1111's names. Its samplers for rectified flow are the plain ones there."""
+    """Gives SD.Next's settings A1111's names. Its samplers for rectified flow have no names of their own in A1111."""
     for theirs, usual in _SDNEXT_NAMES.items():
         if theirs in settings:
             settings[usual] = settings.pop(theirs)
@@ -238,7 +238,7 @@ def _rename_sdnext(settings: dict[str, str]) -> None:
 
 
 def _rename_draw_things(settings: dict[str, str], prompt: str) -> tuple[str, str]:
-    """Draw Things' settings by A1111's names, and its prompts: a line that begins with a dash is the negative."""
+    """Gives Draw Things' settings A1111's names, and splits its prompts: the negative one starts with a dash."""
     settings["CFG scale"] = settings.pop("Guidance Scale")
     settings["Denoising strength"] = settings.pop("Strength", "")
     settings["Version"] = settings.get("Version", "Draw Things")
@@ -251,7 +251,7 @@ def _rename_draw_things(settings: dict[str, str], prompt: str) -> tuple[str, str
 
 
 def _beta_schedule(settings: dict[str, str]) -> Pairs:
-    """The shape of a Beta schedule, where it is not the usual one."""
+    """The shape of a Beta schedule; empty if it is the usual one."""
     alpha, beta = (as_number(settings.get(f"Beta schedule {name}", "0.6")) for name in ("alpha", "beta"))
     if alpha is None or beta is None or (alpha, beta) == (0.6, 0.6):
         return ()
@@ -282,7 +282,7 @@ def _rows(text: str) -> list[dict[str, Any]]:
 
 
 def _additional_networks(settings: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """LoRAs of an extension that came before tags: `Weight A` is the diffusion model's."""
+    """LoRAs of an extension that is older than LoRA tags. `Weight A` is the diffusion model's strength."""
     if settings.get("AddNet Enabled") != "True":
         return
     for i in range(1, 6):
@@ -292,7 +292,7 @@ def _additional_networks(settings: Mapping[str, str]) -> Iterator[tuple[str, flo
 
 
 def _saved_loras(settings: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """LoRAs of nodes that write ComfyUI's settings in this form."""
+    """LoRAs in the form of ComfyUI nodes that write A1111's text."""
     for i in range(_MAX_SETTINGS):
         name = settings.get(f"Lora_{i} Model name")
         if name is None:
@@ -303,7 +303,7 @@ def _saved_loras(settings: Mapping[str, str]) -> Iterator[tuple[str, float]]:
 
 
 def _without_strength(loras: Iterable[tuple[str, float]], lora_hashes: Pairs, hashes: str) -> Pairs:
-    """LoRAs of which only the hashes are there, and no strengths."""
+    """LoRAs that have only a hash, but no strength."""
     known = {stem(name).casefold() for name, _ in loras}
     names = [name for name, _ in lora_hashes]
     names += [name.partition(":")[2] for name in json_object(hashes) or () if name.casefold().startswith("lora:")]
@@ -315,7 +315,7 @@ def _file(name: str | None) -> str | None:
 
 
 def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:
-    """The strength of image-to-image. Beside settings of a second pass it is that pass's, which `extra` keeps."""
+    """The strength of image-to-image. If there are settings of a second pass, it is that pass's and goes to `extra`."""
     strength = as_number(value)
     if any(name.startswith(_SECOND_PASS) for name in settings):
         return 1.0, () if value is None else (("Hires denoising strength", value),)
@@ -323,7 +323,7 @@ def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pai
 
 
 def _settings(line: str) -> Iterator[tuple[str, str]]:
-    """The `name: value` pairs of the last line. A colon is looked for once, so that no line takes long."""
+    """The `name: value` pairs of the last line. Each colon is searched for only once, so that no line takes long."""
     at = 0
     for _ in range(_MAX_SETTINGS):
         colon = line.find(":", at)
@@ -341,7 +341,7 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _end_of_quoted(line: str, start: int) -> int:
-    """Where a value that is written as a JSON string, list or object ends; `start` for another."""
+    """The end of a value that is a JSON string, list or object; `start` for any other value."""
     if quoted := _QUOTED.match(line, start):
         return quoted.end()
     if line[start : start + 1] in ("[", "{"):
@@ -353,12 +353,12 @@ def _end_of_quoted(line: str, start: int) -> int:
 
 
 def loras_of(prompt: str, *, model_first: bool = False) -> tuple[tuple[tuple[str, float], ...], Pairs]:
-    """The LoRAs of a prompt's tags, and the tags that stand for something else or cannot be read, as `extra` has them.
+    """The LoRAs of a prompt's tags, and, for `Parameters.extra`, the tags that mean something else or cannot be read.
 
     `<lora:name:0.5:0.9>` or `<lora:name:te=0.5:unet=0.9>`: the first strength is the text encoder's, the second the
-    diffusion model's, and by default it is the first. Other arguments, such as strengths of blocks, are left out.
+    diffusion model's, which defaults to the first. Other arguments, such as strengths of blocks, go to `extra`.
 
-    model_first: whether the first is the diffusion model's, as SwarmUI and ComfyUI's extensions have it.
+    model_first: whether the first is the diffusion model's, as in SwarmUI and ComfyUI's extensions.
     """
     loras: list[tuple[str, float]] = []
     left_out: list[tuple[str, str]] = []
@@ -375,7 +375,7 @@ def loras_of(prompt: str, *, model_first: bool = False) -> tuple[tuple[tuple[str
 
 
 def without_tags(prompt: str) -> str:
-    """A prompt without `<lora:…>` and other tags, each with the blank before it."""
+    """A prompt without `<lora:…>` and other tags, and without the space before each."""
     return _TAG.sub("", prompt)
 
 
@@ -412,5 +412,5 @@ def _unquote(value: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """Numbers without needless digits: `4` for 4.0."""
+    """Numbers without unnecessary digits: `4` for 4.0."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)

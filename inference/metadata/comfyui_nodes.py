@@ -1,7 +1,7 @@
 """Reads single ComfyUI nodes: samplers that are nodes, and LoRAs in loaders and stacks.
 
-A LoRA is known by the forms of the inputs: one file and its strength; numbered files and strengths; rows of an object
-or a list.
+LoRAs are recognized by the form of the inputs: one file and its strength, numbered files and strengths, or rows of an
+object or a list.
 """
 
 import re
@@ -14,7 +14,7 @@ from inference.metadata.names import our_sampler
 from inference.metadata.parameters import as_number, as_text, json_list
 from inference.solver_settings import ErSdeSettings
 
-#: By class: the sampler's name and the settings with which it is that sampler. `noise_device` tells `_gpu` apart.
+#: By class: the sampler's name, and the settings with which the node is that sampler. `noise_device` decides on `_gpu`.
 _NODES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "SamplerER_SDE": ("er_sde", {"solver_type": "ER-SDE", "max_stage": 3, "eta": 1, "s_noise": 1}),
     "SamplerEulerAncestral": ("euler_ancestral", {"eta": 1, "s_noise": 1}),
@@ -39,7 +39,7 @@ _NODES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 _NUMBERED = re.compile(r"lora_?(?:name)?_?(\d{1,3})(?:_name)?")
-#: Strengths of numbered LoRAs: of the diffusion model, and those that a stack has for its simple mode.
+#: Names of numbered LoRAs' strengths: the diffusion model's, and those of a stack's simple mode.
 _OF_MODEL = (
     *("strength_{n}", "model_weight_{n}", "model_str_{n}", "lora_{n}_model_strength", "strength_model_{n}"),
     *("model_strength_{n}", "lora_strength_{n}"),
@@ -49,7 +49,7 @@ _MODES, _COUNTS = ("input_mode", "mode"), ("lora_count", "num_loras")
 _ONE = ("strength_model", "lora_model_strength", "model_strength", "model_weight", "strength", "lora_strength")
 _OF_ROW = ("strength", "strength_model", "model_strength", "strengthModel", "weight", "model_weight")
 _OFF = {"off", "false", "none", "disabled", "no"}
-#: Inputs that switch a whole node on, and one that switches it off.
+#: Inputs that switch a whole node on, and one that bypasses it.
 _ON, _BYPASS = ("toggle", "switch", "enabled"), "bypass"
 _FILE = re.compile(r".*\.(?:safetensors|sft)", re.IGNORECASE | re.DOTALL)
 _CHOOSES = re.compile(r"(?i:random|cycle).*(?i:lora|stack)|(?i:lora).*(?i:random|cycle)")
@@ -59,7 +59,7 @@ _MAX_JSON = 1 << 16
 def sampler_of_node(node: Node) -> str | None:
     """Our name of the sampler that a node is, or None for another node.
 
-    With other settings than the named sampler's it is the class and those settings, which is no sampler's name.
+    If its settings differ from the named sampler's, returns the class and those settings, which no sampler is named.
     """
     if node.kind not in _NODES:
         return None
@@ -74,7 +74,7 @@ def sampler_of_node(node: Node) -> str | None:
 
 
 def er_sde_of_node(node: Node) -> ErSdeSettings | None:
-    """The settings of a node of ER-SDE; None for another node, or one with settings that there are not."""
+    """The settings of an ER-SDE node; None for another node, or one with invalid settings."""
     if node.kind != "SamplerER_SDE":
         return None
     values = {field.name: node.inputs[field.name] for field in fields(ErSdeSettings) if field.name in node.inputs}
@@ -85,7 +85,7 @@ def er_sde_of_node(node: Node) -> ErSdeSettings | None:
 def loras_of(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The active LoRAs of one node with the diffusion model's strengths, in the node's order.
 
-    inputs: values, wires resolved where they lead to a constant.
+    inputs: values, with wires replaced by the constants that they lead to.
     """
     if is_off(inputs):
         return
@@ -96,21 +96,21 @@ def loras_of(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def is_off(inputs: Mapping[str, Any]) -> bool:
-    """Whether a node passes on what it gets, with the stacks that lead to it left out."""
+    """Whether a node is switched off: it passes its input on, and ignores the stacks that lead to it."""
     return inputs.get(_BYPASS) is True or any(
         isinstance(inputs.get(name), bool | str) and not _is_on(inputs[name]) for name in _ON
     )
 
 
 def is_random(kind: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a stack chooses its LoRAs anew for each image, and the graph does not keep which."""
+    """Whether a stack chooses its LoRAs at random for each image, and the graph does not say which."""
     config = inputs.get("randomizer_config")
     kept = isinstance(config, dict) and config.get("roll_mode") == "fixed"
     return bool(_CHOOSES.search(kind)) and not kept
 
 
 def holds_unknown_lora(inputs: Mapping[str, Any]) -> bool:
-    """Whether a node names a file in none of the forms that are known, so that it may have applied it."""
+    """Whether a node names a file in an unknown form, and so may have applied it."""
     return not is_off(inputs) and any(
         isinstance(value, str) and _FILE.fullmatch(value) and not _has_strength(key, inputs)
         for key, value in inputs.items()
@@ -118,7 +118,7 @@ def holds_unknown_lora(inputs: Mapping[str, Any]) -> bool:
 
 
 def _has_strength(key: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether the file under this key is one that is read, or is known to be switched off."""
+    """Whether the file under this key is one that `loras_of` can read, even if it is switched off."""
     if numbered := _NUMBERED.fullmatch(key):
         return any(form.format(n=numbered[1]) in inputs for form in (*_OF_MODEL, *_SIMPLE))
     return key == "lora_name"
@@ -149,7 +149,7 @@ def _numbered(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _rows(value: Any) -> Iterator[tuple[str, float]]:
-    """A row of rgthree's Power Lora Loader, or LoRA Manager's list of them; some nodes keep the list as JSON."""
+    """A row of rgthree's Power Lora Loader, or LoRA Manager's list of rows; some nodes store the list as JSON."""
     if isinstance(value, str):
         value = json_list(value) if len(value) <= _MAX_JSON else []
     rows = value.get("__value__", [value]) if isinstance(value, dict) else value

@@ -1,25 +1,26 @@
 """Writes the graph with which ComfyUI generates the same image: for its API, and for its page with positions and links.
 
-The graph is that of ComfyUI's own Anima template, from stock nodes only:
+The graph is that of ComfyUI's own Anima template, and uses only stock nodes:
 
     UNETLoader, LoraLoaderModelOnly … ───────────┐
     CLIPLoader ─ CLIPTextEncode, CLIPTextEncode ─┤
     EmptyLatentImage ────────────────────────────┴─ KSampler ─ VAEDecode ─ SaveImage
 
-- Anima's shift of 3 is ComfyUI's own for it, so no node sets it; ModelSamplingAuraFlow sets another. CLIPLoader's type
-  does not matter for this text encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
-- A model in the folder `checkpoints` is loaded by CheckpointLoaderSimple, with the parts that the engine took from it.
-- A LoRA that changes the text encoder too is loaded by LoraLoader.
-- An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
-- Redrawing a part takes SetLatentNoiseMask. The mask is put together of SolidMasks where it consists of rectangles, and
-  is a file otherwise; a soft one works with DifferentialDiffusion. ImageCompositeMasked lays the new part into the old
-  image, with a mask whose edge GrowMask and ImageBlur soften as ours is.
+- ComfyUI uses a shift of 3 for Anima by itself, so no node sets it; ModelSamplingAuraFlow sets any other. CLIPLoader's
+  type does not matter for this text encoder, which ComfyUI recognizes by its tensors; the template uses
+  `stable_diffusion`.
+- CheckpointLoaderSimple loads a model in the folder `checkpoints`, with the parts that the engine took from it.
+- LoraLoader loads a LoRA that changes the text encoder too.
+- An image made from another starts from LoadImage, ImageScale (Lanczos, cropped to the middle, as ours) and VAEEncode.
+- SetLatentNoiseMask redraws a part. SolidMasks form the mask if it consists of rectangles; otherwise it is a file. A
+  soft mask needs DifferentialDiffusion. ImageCompositeMasked blends the new part into the old image, with a mask whose
+  edge GrowMask and ImageBlur soften like ours.
 - KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF), and other shapes of `beta`.
-  BetaSamplingScheduler has them, `beta57` with alpha 0.5 and beta 0.7, and SamplerCustom samples with it. So it does
-  with SamplerER_SDE, which has the settings of `er_sde`.
-- ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
-  marks comes from a PrimitiveStringMultiline, which it leaves alone.
-- Nothing stock blends two seeds. A note in the graph says so, and that a source image must be chosen.
+  BetaSamplingScheduler has them (`beta57` is alpha 0.5 and beta 0.7), and SamplerCustom samples with it. SamplerCustom
+  is also used with SamplerER_SDE, which has the settings of `er_sde`.
+- ComfyUI's page treats `{a|b}` and `//` in a CLIPTextEncode's own text as wildcards and comments. A prompt with such
+  marks comes from a PrimitiveStringMultiline, whose text the page does not change.
+- No stock node blends two seeds. A note in the graph says so, and that a source image must be chosen.
 """
 
 import re
@@ -42,10 +43,10 @@ _REWRITTEN_BY_FRONTEND = re.compile(r"[{}]|\\\||\\\Z|//|/\*")
 
 @dataclass(frozen=True)
 class NodeClass:
-    """A stock node as ComfyUI's page needs it.
+    """A stock node, with what ComfyUI's page needs to know.
 
-    inputs: name to type, of what can be wired only. widgets: names, in the page's order. outputs: types.
-    column: where we put it, from left to right. height: in pixels.
+    inputs: name to type, for inputs that can only be wired. widgets: names, in the page's order. outputs: types.
+    column: where we place it, from left to right. height: in pixels.
     """
 
     inputs: dict[str, str]
@@ -113,7 +114,7 @@ NODE_CLASSES = {
     "VAEDecode": NodeClass({"samples": "LATENT", "vae": "VAE"}, (), ("IMAGE",), 4, 80),
     "SaveImage": NodeClass({"images": "IMAGE"}, ("filename_prefix",), (), 5, 400),
 }
-# Widgets that only the page has, with the value they need to generate the same image.
+# Widgets that only the page has, with the values that generate the same image.
 _FRONTEND_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
 _FRONTEND_ONLY_NODES = {"Note"}
 
@@ -144,7 +145,7 @@ class Graph:
 
 
 def image_graph(parameters: Parameters) -> Graph:
-    """The graph that generates the image. `parameters` has to be complete, see `files.png_text`."""
+    """The graph that generates the image. `parameters` must be complete, see `files.png_text`."""
     p = parameters
     g = Graph()
     model, clip, vae = _loaded(g, p)
@@ -186,7 +187,7 @@ def image_graph(parameters: Parameters) -> Graph:
 
 
 def _loaded(g: Graph, p: Parameters) -> tuple[_Output, _Output, _Output]:
-    """The model, the text encoder and the VAE, which may be in the model's file too."""
+    """The outputs with the model, the text encoder and the VAE; the last two may be in the model's file."""
     if p.all_in_one:
         model = g.add("CheckpointLoaderSimple", ckpt_name=_file(p.model))
     else:
@@ -203,7 +204,7 @@ def _loaded(g: Graph, p: Parameters) -> tuple[_Output, _Output, _Output]:
 
 
 def api(graph: Graph) -> dict[str, Any]:
-    """The form of the `prompt` chunk: what the server runs."""
+    """The content of the `prompt` chunk: what the server runs."""
     return {
         str(node.number): {
             "class_type": node.kind,
@@ -215,7 +216,7 @@ def api(graph: Graph) -> dict[str, Any]:
 
 
 def workflow(graph: Graph) -> dict[str, Any]:
-    """The form of the `workflow` chunk: what the page shows when the file is dropped on it (its format 0.4)."""
+    """The content of the `workflow` chunk: what the page shows when the file is dropped on it (its format 0.4)."""
     wires: list[list[Any]] = []
     for node in graph.nodes:
         for slot, (name, kind) in enumerate(_workflow_inputs(node).items()):
@@ -239,7 +240,7 @@ def _text(g: Graph, prompt: str) -> str | _Output:
 
 
 def _source(g: Graph, p: Parameters) -> _Output | None:
-    """The image that this one was made from, in its size."""
+    """The image that this one was made from, scaled to this one's size; None if there is none."""
     if not p.source_image and p.denoise == 1:
         return None
     return _scaled(g, p, g.add("LoadImage", image=p.source_image or SOURCE_IMAGE), "lanczos")
@@ -290,19 +291,19 @@ def _sampled(g: Graph, p: Parameters, **start: _Output) -> _Output:
 
 
 def _sampler_name(p: Parameters) -> str:
-    """ComfyUI's `ddim` is `euler`, but with noise of another seed outside of a mask."""
+    """The sampler; `euler` replaces `ddim` if there is a mask, because ComfyUI's `ddim` has other noise outside it."""
     return "euler" if p.sampler == "ddim" and p.mask is not None else comfyui_sampler(p.sampler or "")
 
 
 def _shape(p: Parameters) -> dict[str, float] | None:
-    """Alpha and beta of a schedule that only a node of its own makes."""
+    """Alpha and beta of a schedule that needs BetaSamplingScheduler; None for other schedules."""
     if p.scheduler == "beta57":
         return BETA57
     return None if p.beta is None else dict(zip(BETA57, p.beta, strict=True))
 
 
 def _sampled_by_nodes(g: Graph, p: Parameters, **start: _Output) -> _Output:
-    """With a sampler or a schedule that KSampler lacks."""
+    """Samples with a sampler or a schedule that KSampler lacks."""
     sampler = (
         g.add("KSamplerSelect", sampler_name=_sampler_name(p))
         if p.er_sde is None
@@ -328,8 +329,8 @@ def _beta_sigmas(g: Graph, p: Parameters, model: _Output) -> _Output:
 
 
 def _steps_left_out(p: Parameters) -> int:
-    """How many sigmas of the whole schedule come before the walked ones; the schedule itself may drop repeats."""
-    from inference.sampling.schedules import sigmas  # brings torch, which reading and writing do not need otherwise
+    """How many sigmas of the whole schedule come before the used ones; computed, as the schedule may drop repeats."""
+    from inference.sampling.schedules import sigmas  # imports torch, which reading and writing do not need otherwise
 
     alpha, beta = (_shape(p) or BETA57).values()
     steps = p.steps or 0
@@ -388,7 +389,7 @@ def _file(name: str | None) -> str:
 
 
 def _workflow_inputs(node: _GraphNode) -> dict[str, str]:
-    """Name to type of the node's wired inputs, in the page's order: sockets first, then widgets turned into sockets."""
+    """The node's wired inputs, name to type, in the page's order: sockets first, then widgets turned into sockets."""
     sockets = NODE_CLASSES[node.kind].inputs
     return sockets | {name: "STRING" for name in node.links if name not in sockets}
 
@@ -420,7 +421,7 @@ def _workflow_node(node: _GraphNode, wires: list[list[Any]], x: int, y: int) -> 
         "inputs": inputs,
         "outputs": outputs,
         "properties": {"Node name for S&R": node.kind},
-        # A widget that is wired keeps a place in the list.
+        # A wired widget still has a place in the list.
         "widgets_values": [node.values.get(name, _FRONTEND_ONLY_WIDGETS.get(name, "")) for name in kind.widgets],
     }
 
@@ -430,7 +431,7 @@ _GAP = 50
 
 
 def _places(graph: Graph) -> dict[int, tuple[int, int]]:
-    """Nodes in columns, each below the one before."""
+    """Positions of the nodes, which are stacked in columns."""
     filled: dict[int, int] = {}
     places = {}
     for node in graph.nodes:

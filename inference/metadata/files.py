@@ -1,8 +1,7 @@
 """Writes parameters into PNG, JPEG, WebP and AVIF files, and reads them.
 
-Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
-part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has at most
-`stealth.MAX_AREA` pixels.
+Files are untrusted. The amount of text is limited, and if a part of a file is broken, only that part is lost. Pixels
+are decoded only to look for stealth text, if nothing else is found and the image has at most `stealth.MAX_AREA` pixels.
 """
 
 import io
@@ -24,7 +23,7 @@ from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 from inference.metadata.programs import plain_names
 
 OUR_KEY = "anima"
-#: Bytes of one text, after decompression; longer ones are passed over.
+#: Bytes of one text, after decompression; longer ones are ignored.
 MAX_TEXT_LENGTH = 1 << 20
 MAX_TEXTS = 32
 _MAX_CHUNKS = 100_000
@@ -39,32 +38,32 @@ _COMMENT_MARKS = [
     for code in (*_COMMENT_CODES, "UNICODE")
     if encoding != "ascii" or len(code) == 8
 ]
-#: Other ways in which programs write the mark; the last is how exiv2 shows it.
+#: Other forms of these marks; the last is how exiv2 shows them.
 _COMMENT_MARKS += [code.replace("\0", blank).encode() for code in _COMMENT_CODES[:3] for blank in (" ", "\0")]
 _COMMENT_MARKS += [f"charset={word} ".encode() for word in ("Unicode", "Ascii", "Jis", "Undefined")]
 _MAX_MARKS = 2
-#: ISO 2022, by the bytes that begin characters of two.
+#: The escape sequence of ISO 2022 that starts two-byte characters.
 _JIS_ESCAPE = b"\x1b$"
 _GRAPH = re.compile(r"(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
-#: Bytes that the EXIF segment of a JPEG file holds.
+#: The most bytes in the EXIF segment of a JPEG file.
 _MAX_EXIF = 65_533
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
 _EXIF_FIRST, _EXIF_DESCRIPTION, _EXIF_XP_COMMENT = 0x0100, 0x010E, 0x9C9C
-#: ASCII, signs and kana, and ideographs; of a text's beginning.
+#: Usual characters: ASCII, CJK punctuation and kana, ideographs, full-width forms.
 _USUAL = re.compile(r"[\n -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")
 _SCAN_LIMIT = 10_000
 #: Comments of cameras, phones and editors (`Screenshot`) have none of these.
 _COULD_BE_PROMPT = re.compile(r"[,\uff0c\u3001:{\n]")
-#: Keys under which a web UI's text stands that is in no chunk or tag of its own.
+#: Other keys under which a web UI's text is found.
 _OTHER_KEYS = ("Parameters", "UserComment", "Comment", "Description", "comment")
 
 
 class UnreadableImage(ValueError):
-    """The bytes are no PNG, JPEG, WebP or AVIF image."""
+    """The bytes are not a PNG, JPEG, WebP or AVIF image."""
 
 
 def png_text(parameters: Parameters) -> dict[str, str]:
-    """The texts of a PNG file: `parameters` (A1111), `prompt` and `workflow` (ComfyUI), and our exact own.
+    """The texts of a PNG file: `parameters` (A1111), `prompt` and `workflow` (ComfyUI), and our own exact form.
 
     Raises ValueError if a graph could not generate the image, because one of width, height, steps, cfg_scale, sampler,
     scheduler, seed and model is missing, or for a number that is not finite.
@@ -89,9 +88,9 @@ def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
 def exif(parameters: Parameters) -> bytes:
     """The EXIF block with the parameters for a JPEG, WebP or AVIF file: the argument `exif` of Pillow's `save`.
 
-    The user comment is A1111's text, in UTF-16 as web UIs write it; the maker and the model are ComfyUI's `workflow:`
-    and `prompt:`, as its own WebP files have them. Of parameters without a graph, and of more than a JPEG holds, there
-    is the text alone. Raises ValueError for a number that is not finite.
+    The user comment is A1111's text, in UTF-16 as web UIs write it. The maker and the model are ComfyUI's `workflow:`
+    and `prompt:`, as in its own WebP files; they are left out if no graph can generate the image, or if a JPEG could
+    not hold them. Raises ValueError for a number that is not finite.
     """
     graphs: dict[str, str] = {}
     with suppress(ValueError):
@@ -108,7 +107,7 @@ def exif(parameters: Parameters) -> bytes:
 
 
 def exif_of(png: bytes) -> bytes:
-    """The same for a copy of an image file in another format; empty for a file without parameters.
+    """The EXIF block for a copy of a PNG file in another format; empty if the file has no parameters.
 
     Raises UnreadableImage.
     """
@@ -117,9 +116,9 @@ def exif_of(png: bytes) -> bytes:
 
 
 def encode_png_of_many(image: Image.Image, common: Parameters) -> bytes:
-    """An image put together of several as a PNG file, with what these have in common.
+    """A PNG file of an image that combines several, with the parameters that they have in common.
 
-    No graph generates such an image, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
+    It has no graphs, because none could generate it. Raises ValueError for a number that is not finite.
     """
     texts = {"parameters": _without_surrogates(a1111.write(common)), OUR_KEY: to_json(common)}
     return _png(image, texts)
@@ -133,13 +132,13 @@ def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
 
 
 def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | None:
-    """How an image was made, according to its file; None if it says nothing.
+    """How an image was made, according to its file; None if it does not say.
 
     Takes the file, its bytes, or an image that Pillow opened, whose pixels are loaded only to look for stealth text.
-    Understands what we, A1111 and its relatives, ComfyUI, NovelAI and the programs of `json_formats` write; width and
-    height are the image's own where the text does not say.
+    Understands our files and those of A1111 and its forks, ComfyUI, NovelAI and the programs in `json_formats` and
+    `plain_names`. If the text has no width or height, they are the image's own.
 
-    Raises UnreadableImage for what is no PNG, JPEG, WebP or AVIF image, OSError for a file that cannot be opened.
+    Raises UnreadableImage if it is not a PNG, JPEG, WebP or AVIF image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
     parameters = _parameters(text, (width, height))
@@ -169,7 +168,7 @@ def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | Non
 
 
 def _with_loras(parameters: Parameters, graph: Parameters | None) -> Parameters:
-    """A web UI's settings with the LoRAs of the graph beside them: nodes that write both often leave them out there."""
+    """A web UI's settings with the LoRAs of the graph in the same file: nodes that write both often omit LoRAs here."""
     if graph is None or not graph.loras:
         return parameters
     known = {(LEFT_OUT, f"LoRA {a1111.stem(name)}") for name, _ in graph.loras}
@@ -178,7 +177,7 @@ def _with_loras(parameters: Parameters, graph: Parameters | None) -> Parameters:
 
 
 def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dict[str, str]:
-    """The texts behind one hidden in the pixels: a web UI's, or NovelAI's chunks as one object."""
+    """The texts hidden in the pixels: a web UI's, or NovelAI's chunks as one object."""
     with suppress(Exception):  # what Pillow raises for broken pixels is not documented
         if isinstance(picture, Image.Image):
             hidden = stealth.read_text(picture, MAX_TEXT_LENGTH)
@@ -192,7 +191,7 @@ def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dic
 
 
 def _unfolded(text: str) -> dict[str, str]:
-    """A text that stands for all of a file's: a web UI's, a graph, NovelAI's comment, or an object of such texts."""
+    """Splits a text that holds all of a file's: a web UI's, a graph, NovelAI's comment, or an object of such texts."""
     if graph := _GRAPH.match(text):
         return {graph[1].lower(): text[graph.end() :]}
     found = json_object(text)
@@ -230,10 +229,10 @@ def _file_texts(file: BinaryIO, name: str) -> Found:
 
 
 def _png_texts(file: BinaryIO) -> Found:
-    """Walks the chunks itself, from behind the signature (PNG specification, sections 5.3 and 11.3.3).
+    """Reads the chunks without Pillow, starting after the signature (PNG specification, sections 5.3 and 11.3.3).
 
-    Pillow would refuse the whole image for one text that is too long, and would decode the pixels to see the texts
-    that follow them.
+    Pillow would reject the whole image if one text is too long, and would decode the pixels to find the texts that
+    follow them.
     """
     size = None
     text: dict[str, str] = {}
@@ -251,7 +250,7 @@ def _png_texts(file: BinaryIO) -> Found:
         elif kind in _TEXT_CHUNKS and length <= MAX_TEXT_LENGTH and texts_taken < MAX_TEXTS:
             data = file.read(length)
             found = _exif_texts(data) if kind == b"eXIf" else _chunk_text(kind, data)
-            # A chunk takes the place of an earlier one of its key, unless it is empty; an EXIF block replaces none.
+            # A chunk replaces earlier ones with the same key unless it is empty; an EXIF block never replaces any.
             text |= {k: v for k, v in found.items() if v.strip() and (kind != b"eXIf" or k not in text)}
             texts_taken += 1
         else:
@@ -265,7 +264,7 @@ def _png_texts(file: BinaryIO) -> Found:
 
 def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
     key, _, rest = data.partition(b"\0")
-    with suppress(ValueError, zlib.error):  # of a chunk that breaks the specification
+    with suppress(ValueError, zlib.error):  # for chunks that violate the specification
         if kind == b"tEXt":
             return {key.decode("latin-1"): _decoded(rest)}
         if kind == b"zTXt" and rest[:1] == b"\0":
@@ -277,7 +276,7 @@ def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
 
 
 def _decoded(data: bytes) -> str:
-    """Latin-1, as the specification has it, unless the bytes are UTF-8 or UTF-16, which programs write all the same."""
+    """Decodes UTF-8 or UTF-16, which programs write although the specification says Latin-1; else Latin-1."""
     if _is_wide(data):
         return _text_of_bytes(data)
     try:
@@ -310,7 +309,7 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
 
 
 def _iptc_captions(image: Image.Image) -> list[str]:
-    """The captions that programs of macOS and photographers' programs give to a JPEG file (IPTC-IIM 2:120)."""
+    """The captions that macOS and photographers' programs store in a JPEG file (IPTC-IIM 2:120)."""
     with suppress(Exception):  # what Pillow raises for broken records is not documented
         records = IptcImagePlugin.getiptcinfo(image) if isinstance(image, ImageFile.ImageFile) else None
         caption = (records or {}).get((2, 120), b"")
@@ -320,14 +319,14 @@ def _iptc_captions(image: Image.Image) -> list[str]:
 
 
 def _exif_texts(exif: bytes) -> dict[str, str]:
-    """The user comment, where web UIs put their text in other files than PNG, ComfyUI's tags, and the description."""
+    """ComfyUI's tags, the description, and the user comment, where web UIs put their text if the file is not a PNG."""
     tags = Image.Exif()
     text: dict[str, str] = {}
     if not exif:
         return text
     with suppress(Exception):  # what Pillow raises for broken tags is not documented
         tags.load(exif)
-        # ComfyUI writes one text into each tag from that of the model downwards; others begin elsewhere.
+        # ComfyUI writes one text into each tag, from the model's downwards; other programs start at another tag.
         for tag in range(_EXIF_FIRST, _EXIF_MODEL + 1):
             whole = str(tags.get(tag, ""))
             key, _, value = whole.partition(":")
@@ -335,7 +334,7 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
             text |= _unfolded(whole) if whole.startswith("{") else {key.lower(): value}
         description = tags.get(_EXIF_DESCRIPTION)
         text["Description"] = description if isinstance(description, str) else ""
-        # Fooocus does not put it into the block that it belongs to.
+        # Fooocus does not put it into the IFD that it belongs to.
         comment = tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT) or tags.get(_EXIF_USER_COMMENT, b"")
         if comment := _user_comment(comment):
             text |= _unfolded(comment) if _COULD_BE_PROMPT.search(comment) else {"UserComment": comment}
@@ -345,9 +344,9 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
 
 
 def _user_comment(value: bytes | str) -> str:
-    """Text of a comment that may begin with its encoding in 8 bytes (Exif 2.32, section 4.6.5, UserComment).
+    """The text of a comment that may begin with 8 bytes for its encoding (Exif 2.32, section 4.6.5, UserComment).
 
-    Programs leave the mark out, write it in UTF-16 as well, or put UTF-8 behind the mark for UTF-16.
+    Some programs omit this mark, encode it in UTF-16 too, or write UTF-8 after the mark for UTF-16.
     """
     if isinstance(value, str):
         return value
@@ -375,22 +374,22 @@ def _decodes(data: bytes, encoding: str) -> bool:
 
 
 def _is_wide(data: bytes) -> bool:
-    """Whether the zeros in it, or a byte order mark, say that it is UTF-16."""
+    """Whether many zeros or a byte order mark show that it is UTF-16."""
     return data[:2] in (b"\xff\xfe", b"\xfe\xff") or 4 * data.rstrip(b"\0").count(0) >= len(data) > 0
 
 
 def _text_of_bytes(data: bytes) -> str:
-    """UTF-16 where a byte order mark or many zeros say so, or where it is no UTF-8; else UTF-8."""
+    """Decodes UTF-16 if a byte order mark or many zeros show it, or if it is not valid UTF-8; else UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").strip("\0")
     if not _is_wide(data):
         with suppress(UnicodeDecodeError):
             return data.decode("utf-8-sig").replace("\0", "")
-    # The byte order is not stored. In the right one more characters are those of usual texts.
+    # The byte order is not stored. The right one gives more of the usual characters.
     texts = [data.decode(order, "replace").replace("\0", "") for order in ("utf-16-be", "utf-16-le")]
     return max(texts, key=lambda text: len(_USUAL.findall(text[:_SCAN_LIMIT])))
 
 
 def _without_surrogates(text: str) -> str:
-    """Halves of surrogate pairs, which no encoding of PNG can hold, become question marks."""
+    """Replaces unpaired surrogates, which PNG cannot encode, with question marks."""
     return text.encode("utf-8", "replace").decode()

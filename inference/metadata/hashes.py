@@ -1,7 +1,7 @@
 """The hashes by which Civitai and the web UIs identify a weights file.
 
-They are computed from the file, never taken from its header: `modelspec.hash_sha256` there is a hash of the tensors
-alone, not of the file, and a copied header can lie.
+They are computed from the file, never taken from its header: `modelspec.hash_sha256` there is a hash of only the
+tensors, not of the file, and a copied header can be wrong.
 """
 
 import hashlib
@@ -13,20 +13,20 @@ _HEADER_LENGTH_BYTES = 8
 
 
 def model_hash(path: str | os.PathLike[str]) -> str:
-    """AutoV2: the first 10 hexadecimal digits of the file's SHA-256. A file is read once, until it changes."""
+    """AutoV2: the first 10 hexadecimal digits of the file's SHA-256. A file is not read again until it changes."""
     return file_sha256(path)[:10]
 
 
 def lora_hash(path: str | os.PathLike[str]) -> str:
     """AutoV3: the first 12 hexadecimal digits of the SHA-256 of what follows a safetensors file's header.
 
-    It stays when a LoRA's description is edited. Raises ValueError for a file that is no safetensors file.
+    It does not change if a LoRA's description is edited. Raises ValueError if it is not a safetensors file.
     """
     return _cached_sha256(path, skip_header=True)[:12]
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-    """The file's SHA-256 in hexadecimal, read in pieces, once until the file changes. Raises OSError."""
+    """The file's SHA-256 in hexadecimal, cached until the file changes. Raises OSError."""
     return _cached_sha256(path, skip_header=False)
 
 

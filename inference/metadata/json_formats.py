@@ -1,7 +1,7 @@
-"""Reads what programs other than ComfyUI and NovelAI write as JSON: SwarmUI, Fooocus, InvokeAI, Draw Things.
+"""Reads the JSON of programs other than ComfyUI and NovelAI: SwarmUI, Fooocus, InvokeAI, Draw Things.
 
-Each reader gets an untrusted object and returns None if it is not its program's. What changed the image and is no
-setting here is named in `extra`.
+Each reader gets an untrusted object and returns None if it is not its program's. `extra` names what changed the image
+but has no field of its own.
 """
 
 import re
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 _STRENGTH_FIRST = re.compile(r"(-?\d{1,3}(?:\.\d{1,6})?) - (.+)", re.DOTALL)
 _SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x,]\s*(\d{1,6})\s*\)?")
 
-# What changed an image, by the names in its program, and is no setting here.
+# Each program's names of settings that changed the image but have no field here.
 _SWARMUI_LEFT_OUT = (
     *(
         "refiner",
@@ -77,7 +77,7 @@ _DRAW_THINGS_LEFT_OUT = (
     *("control", "upscaler", "refiner", "hires_fix", "face_restoration", "tiled_diffusion", "tea_cache", "cfg_zero"),
     *("resolution_dependent_shift", "zero_negative_prompt", "stochastic_sampling_gamma"),
 )
-#: The same in the object `v2`, where newer versions keep all settings.
+#: The same settings in the object `v2`, where newer versions store all settings.
 _DRAW_THINGS_V2_LEFT_OUT = (
     "controls",
     "refinerModel",
@@ -87,18 +87,15 @@ _DRAW_THINGS_V2_LEFT_OUT = (
     "teaCache",
     "cfgZeroStar",
 )
-#: Where a part of a SwarmUI prompt begins that is drawn over the image later, or elsewhere than in the whole of it.
+#: The start of a part of a SwarmUI prompt that is drawn later, or only in a part of the image.
 _SWARMUI_PART = re.compile(r"<(?:segment|object|region|clear|extend|refiner|video|videoswap)\b[^<>]*>", re.IGNORECASE)
-#: What is no part of the image, or stands for the whole of it.
+#: Tags that mean nothing for the image, or that mean the whole image.
 _SWARMUI_NOTHING = re.compile(r"<(?:comment:[^<>]*|//[^<>]*|base)>", re.IGNORECASE)
 _SWARMUI_TAG = re.compile(r"<[a-z]\w*(?:\[[^\[\]<>]*\])?(?::[^<>]*)?>", re.IGNORECASE)
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """Reads JSON in the texts of a file, whichever known program wrote it; None if no known one did.
-
-    InvokeAI's older command is read as well.
-    """
+    """Reads JSON by any known program in a file's texts, or InvokeAI's older command; None if there is neither."""
     for found in _objects(text):
         for reader in _READERS:
             if parameters := reader(found):
@@ -108,7 +105,7 @@ def read(text: Mapping[str, str]) -> Parameters | None:
 
 
 def values(found: Object, **keys: str) -> Object:
-    """Of fields of `Parameters` that all programs have, what an object holds under these keys, by the fields' names."""
+    """Reads fields of `Parameters` that all programs have. keys: the object's key for each field's name."""
     return {name: _CONVERSIONS[name](found.get(key)) for name, key in keys.items()}
 
 
@@ -126,7 +123,7 @@ def swarmui(found: Object) -> Parameters | None:
         **values(inner, model="model"),
         vae=_some(inner.get("vae")),
         text_encoder=_some(inner.get("qwenmodel")),
-        # Its names before the two settings belonged to no extension.
+        # The second names are from when these settings belonged to an extension.
         sampler=_named(our_sampler, inner.get("sampler") or inner.get("comfyuisampler")),
         scheduler=_named(our_scheduler, inner.get("scheduler") or inner.get("comfyuischeduler")),
         denoise=_denoise(as_number(inner.get("initimagecreativity"))),
@@ -212,7 +209,7 @@ def draw_things(found: Object) -> Parameters | None:
 
 
 def old_invokeai(found: Object) -> Parameters | None:
-    """InvokeAI's `sd-metadata` before version 3. Its prompt holds the negative one in square brackets."""
+    """InvokeAI's `sd-metadata` before version 3. The negative prompt is in square brackets inside the prompt."""
     image = found.get("image")
     if not isinstance(image, dict) or "prompt" not in image:
         return None
@@ -247,7 +244,7 @@ def ruined_fooocus(found: Object) -> Parameters | None:
 
 
 def civitai(text: Mapping[str, str]) -> Parameters | None:
-    """What Civitai's generator adds to its graphs, for graphs that say nothing themselves."""
+    """Reads what Civitai's generator adds to its graphs, for graphs that cannot be read themselves."""
     graph = json_object(text.get("prompt")) or {}
     kept = text.get("extraMetadata") or graph.get("extraMetadata")
     found = kept if isinstance(kept, dict) else json_object(kept)
@@ -259,7 +256,7 @@ def civitai(text: Mapping[str, str]) -> Parameters | None:
         **values(found, seed="seed", width="width", height="height"),
         sampler=_named(our_sampler, found.get("sampler")),
         software="Civitai",
-        # Only the numbers of models and LoRAs are there, without what each of them is.
+        # Models and LoRAs have only numbers there, so which is which is unknown.
         extra=left_out_extra(f"model version {number}" for number in resources),
     )
 
@@ -271,7 +268,7 @@ _READERS: tuple[Callable[[Object], Parameters | None], ...] = (
 
 
 def _objects(text: Mapping[str, str]) -> Iterator[Object]:
-    """The JSON objects where these programs put them."""
+    """The JSON objects under the keys that these programs use."""
     for key in ("parameters", "invokeai_metadata", "sd-metadata", "Comment", "UserComment", "comment"):
         if found := json_object(text.get(key)):
             yield found
@@ -290,7 +287,7 @@ def _some(name: Any) -> str | None:
 
 
 def _sides(value: Any) -> tuple[int | None, int | None]:
-    """Width and height, of a text or a pair."""
+    """Width and height from a text or a pair."""
     if isinstance(value, list) and len(value) == 2:
         return as_integer(value[0]), as_integer(value[1])
     size = _SIZE.fullmatch((as_text(value) or "").strip())
@@ -303,7 +300,7 @@ def _shift(value: Any) -> Pairs:
 
 
 def _left_out(found: Object, prefixes: tuple[str, ...]) -> Pairs:
-    """Settings that changed the image and are not among those of `Parameters`, as `name value`."""
+    """Settings that changed the image but are no fields of `Parameters`, as `name value`."""
     return left_out_extra(
         f"{name} {value if isinstance(value, str | int | float) else ''}".strip()[:100]
         for name, value in found.items()
@@ -316,7 +313,7 @@ def _object(value: Any) -> Object:
 
 
 def _layers(found: Object, mode: str) -> Object:
-    """The canvas' layers that took part. A canvas has a mask even if nothing was redrawn."""
+    """The canvas' active layers. A canvas has a mask even if nothing was redrawn, so masks count only for painting."""
     layers = _object(found.get("canvas_v2_metadata"))
     on = {
         kind: [row for row in _rows(rows) if row.get("isEnabled") is not False and row.get("is_enabled") is not False]
@@ -326,20 +323,20 @@ def _layers(found: Object, mode: str) -> Object:
 
 
 def _batch(value: Any) -> Pairs:
-    """An image of a batch has a slice of the noise that the batch's seed gives."""
+    """Names a batch's size, because each image has only a slice of the noise from the batch's seed."""
     number = as_integer(value)
     return left_out_extra([f"batchsize {number}"]) if number is not None and number > 1 else ()
 
 
 def _confined(value: Any) -> Pairs:
-    """LoRAs that were used in some parts of an image only."""
+    """Names LoRAs that were used only in parts of an image."""
     where = value if isinstance(value, list) else (as_text(value) or "").split(",")
     confined = any(as_integer(each) not in (None, 0, -1) for each in where)
     return left_out_extra([f"lorasectionconfinement {', '.join(map(str, where))}"[:100]]) if confined else ()
 
 
 def _swarmui_loras(found: Object, prompt: str) -> list[tuple[str, float]]:
-    """Those of the settings, and those of tags that were left in the prompt."""
+    """The LoRAs from the settings, and those from tags that are still in the prompt."""
     loras = list(_named_weights(found.get("loras"), found.get("loraweights")))
     names = {name for name, _ in loras}
     whole = prompt[: part.start()] if (part := _SWARMUI_PART.search(prompt)) else prompt
@@ -347,7 +344,7 @@ def _swarmui_loras(found: Object, prompt: str) -> list[tuple[str, float]]:
 
 
 def _swarmui_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
-    """The text of the whole image, and the parts and tags that mean something else, which are left out."""
+    """The prompt for the whole image, and the parts and tags left out of it, which mean something else."""
     prompt = _SWARMUI_NOTHING.sub("", prompt)
     part = _SWARMUI_PART.search(prompt)
     whole, later = (prompt, "") if part is None else (prompt[: part.start()], prompt[part.start() :])
@@ -356,7 +353,7 @@ def _swarmui_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _combined(found: Object) -> Iterator[tuple[str, float]]:
-    """Fooocus' other forms of a LoRA: `lora_combined_1` or `LoRA 1` with the value `name : 0.5`."""
+    """LoRAs in Fooocus' other forms: `lora_combined_1` or `LoRA 1` with the value `name : 0.5`."""
     for key, value in found.items():
         if re.fullmatch(r"lora_(?:combined_)?\d{1,2}", key) and isinstance(value, str):
             name, colon, weight = value.rpartition(" : ")
@@ -366,7 +363,7 @@ def _combined(found: Object) -> Iterator[tuple[str, float]]:
 
 
 def _numbered(found: Object) -> Iterator[tuple[str, float]]:
-    """A LoRA of Fooocus-MRE: its file as `l1`, its strength as `w1`."""
+    """LoRAs of Fooocus-MRE: the file is `l1`, the strength `w1`."""
     for key, value in found.items():
         if re.fullmatch(r"l\d{1,2}", key) and _some(value):
             weight = as_number(found.get(f"w{key[1:]}"))

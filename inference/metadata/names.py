@@ -2,8 +2,8 @@
 
 import re
 
-#: Ours (those of `inference.request`), A1111's and its descendants' (Forge, reForge, Forge Neo), ComfyUI's. A1111
-#: itself lacks some of them; there the name is that of the descendant that has it.
+#: Our names (those of `inference.request`), those of A1111 and its forks (Forge, reForge, Forge Neo), and ComfyUI's.
+#: If A1111 itself lacks a sampler, the second name is that of a fork that has it.
 SAMPLER_NAMES = (
     ("er_sde", "ER SDE", "er_sde"),
     ("euler_a", "Euler a", "euler_ancestral"),
@@ -69,7 +69,7 @@ _SAMPLER_ALIASES = {
     "Heun++": "heunpp2",
     "HeunPP": "heunpp2",
 }
-#: A1111's "Uniform" spaces times as "Normal" does.
+#: A1111's "Uniform" spaces timesteps like "Normal".
 _SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57", "Uniform": "normal"}
 #: What A1111's schedule type "Automatic" means for its samplers.
 _AUTOMATIC = {
@@ -93,7 +93,7 @@ def comfyui_sampler(ours: str) -> str:
 
 
 def our_sampler(name: str) -> str:
-    """Our name of a sampler that any of the programs named (NovelAI puts `k_` in front); other names stay."""
+    """Our name for any program's name of a sampler (NovelAI adds `k_`); unknown names are returned unchanged."""
     return _OUR_SAMPLERS.get(_folded(name.removeprefix("k_")), name)
 
 
@@ -102,12 +102,12 @@ def our_scheduler(name: str) -> str:
 
 
 def automatic_scheduler(ours: str) -> str:
-    """Our scheduler for "Automatic"; that name for a sampler of which it is not known."""
+    """The scheduler that "Automatic" means for a sampler; "Automatic" if that is not known."""
     return _AUTOMATIC.get(ours, "Automatic")
 
 
 def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:
-    """Older A1111 wrote both as one name, `DPM++ 2M SDE Karras`; nodes that write its texts, `er_sde_simple`."""
+    """Splits a name for both: `DPM++ 2M SDE Karras` by older A1111, `er_sde_simple` by nodes that write its texts."""
     if _folded(name) not in _OUR_SAMPLERS:
         for between in re.finditer(r"[ _]", name[:_MAX_NAME_LENGTH]):
             sampler, scheduler = name[: between.start()], name[between.end() :]

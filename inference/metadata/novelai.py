@@ -17,7 +17,7 @@ _LEFT_OUT = (
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """Reads NovelAI's text chunks; None if they are not NovelAI's. Its prompt markup (`{}`, `1.2::…::`) stays."""
+    """Reads NovelAI's text chunks; None if they are not NovelAI's. Keeps its prompt markup (`{}`, `1.2::…::`)."""
     comment = json_object(text.get("Comment"))
     if comment is None and text.get("Software") == "NovelAI" and text.get("Description"):
         comment = {}
@@ -45,7 +45,7 @@ def read(text: Mapping[str, str]) -> Parameters | None:
 
 
 def _otherwise(comment: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that change the image with some values only."""
+    """Settings that change the image only with certain values."""
     noise, scale = as_number(comment.get("noise")), as_number(comment.get("uncond_scale"))
     if noise and comment.get("request_type") in _FROM_IMAGE:
         yield f"noise {noise:g}"
@@ -62,7 +62,7 @@ def _captions(caption: Any) -> bool:
 
 
 def _caption(prompt: Any) -> str:
-    """Since V4 a prompt is a base caption and one for each character; here they are one text."""
+    """Since V4, a prompt consists of a base caption and one for each character; this joins them."""
     caption = prompt.get("caption") if isinstance(prompt, dict) else None
     if not isinstance(caption, dict):
         return ""

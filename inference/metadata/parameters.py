@@ -1,4 +1,4 @@
-"""How an image was made, in one record, and its exact form in JSON."""
+"""The record of how an image was made, and its exact form in JSON."""
 
 import json
 import math
@@ -11,11 +11,11 @@ from inference.solver_settings import ErSdeSettings
 
 Pairs = tuple[tuple[str, str], ...]
 
-#: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture, and
-#: of what a prompt names and the engine left out.
+#: The name in `extra` of what changed the image but has no field of its own, and of what a prompt names but the engine
+#: left out.
 LEFT_OUT = "Left out"
 
-#: The names in `extra` of a schedule's shift and of the shape of a beta schedule, as `alpha 0.9, beta 0.3`.
+#: The names in `extra` of a schedule's shift, and of a beta schedule's shape, such as `alpha 0.9, beta 0.3`.
 SHIFT, BETA_SCHEDULE = "Shift", "Beta schedule"
 ANIMA_SHIFT = 3.0
 #: The name in `extra` of the settings of `er_sde`, as `ErSdeSettings` writes them.
@@ -24,7 +24,7 @@ FAST = "Block cache"
 _ER_SDE = re.compile(
     r"solver_type ([\w -]{1,30}), max_stage (\d), eta (\d{1,3}(?:\.\d{1,12})?), s_noise (\d{1,3}(?:\.\d{1,12})?)"
 )
-#: How objects and lists of objects begin in JSON and as Python shows them, and XML.
+#: The beginning of objects and lists of objects, in JSON or Python's notation, and of XML.
 _STRUCTURED = re.compile(r"""\[?\s*\{\s*(["'])[^"']{0,100}\1\s*:|<\?xml|<x:xmpmeta""")
 _BETA = re.compile(r"alpha (\d{1,3}(?:\.\d{1,12})?), beta (\d{1,3}(?:\.\d{1,12})?)")
 
@@ -37,10 +37,10 @@ Box = tuple[int, int, int, int]
 class RedrawMask:
     """Which part of the source image was redrawn.
 
-    boxes: the rectangles that a hard mask consists of; empty where there are too many of them, or for a soft one.
-    image: the mask's file name, where there are no boxes.
-    soft: whether its greys say how early a place is redrawn (differential diffusion).
-    seam: pixels of its edge over which the new part was blended into the old image.
+    boxes: the rectangles that a hard mask consists of; empty if there are too many, or for a soft mask.
+    image: the mask's file name, if there are no boxes.
+    soft: whether its grey levels say how early a place is redrawn (differential diffusion).
+    seam: pixels at its edge over which the new part was blended into the old image.
     """
 
     boxes: tuple[Box, ...] = ()
@@ -51,25 +51,25 @@ class RedrawMask:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """How an image was made. None, or an empty tuple or text, stands where a file does not say.
+    """How an image was made. A value that a file does not have is None, or an empty tuple or text.
 
     prompt, negative_prompt: with the markup of the program that drew it; without `<lora:…>` tags.
     width, height: in pixels.
-    sampler, scheduler: by our names where there is one (`er_sde`, `beta57`), else as the file has them.
+    sampler, scheduler: our name if there is one (`er_sde`, `beta57`), else the file's name.
     seed: 0 to 2**64 - 1. ComfyUI's page rounds seeds above 2**53 when a file is dropped on it.
     denoise: above 0, to 1; below 1 for an image that was made from another one.
     loras: (file name, strength), in the order they were applied.
     lora_hashes: (file name, `lora_hash`).
-    text_encoder_loras: names of those of the LoRAs that change the text encoder.
-    loras_without_comfyui: names of those whose layers have names that ComfyUI does not know for Anima.
+    text_encoder_loras: names of the LoRAs that change the text encoder too.
+    loras_without_comfyui: names of the LoRAs whose layers' names ComfyUI does not know for Anima.
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
     all_in_one: whether `model` is in the folder `checkpoints` instead.
     model_hash: AutoV2, see `model_hash`.
     source_image: file name of the image that it was made from.
-    mask: where only a part of that image was redrawn.
+    mask: if only a part of that image was redrawn.
     tiled: whether it was drawn in overlapping tiles.
-    nag: whether the negative prompt was applied by normalized attention guidance, as ours is at CFG 1.
-    software: the program and its version, as `Anima Bot 1.0`.
+    nag: whether the negative prompt was applied with normalized attention guidance, as we do at CFG 1.
+    software: the program and its version, such as `Anima Bot 1.0`.
     extra: what else the file says, (name, value).
     """
 
@@ -103,7 +103,7 @@ class Parameters:
 
     @property
     def shift(self) -> float:
-        """Of the schedule; where a file does not say, Anima's own."""
+        """The schedule's shift; Anima's own if the file does not say."""
         return as_number(dict(self.extra).get(SHIFT)) or ANIMA_SHIFT
 
     @property
@@ -119,7 +119,7 @@ class Parameters:
 
     @property
     def er_sde(self) -> ErSdeSettings | None:
-        """Settings of the sampler `er_sde` that are not its usual ones."""
+        """Settings of the sampler `er_sde`, if they are not its defaults."""
         found = _ER_SDE.fullmatch(dict(self.extra).get(ER_SDE, ""))
         if found is None or self.sampler != "er_sde":
             return None
@@ -128,24 +128,24 @@ class Parameters:
 
 
 def fast_extra(fast: bool) -> Pairs:
-    """What `Parameters.extra` holds of an image that blocks were left out of."""
+    """The `Parameters.extra` of an image that was drawn in fast mode."""
     return ((FAST, "first block, blocks left out of steps"),) if fast else ()
 
 
 def er_sde_extra(settings: ErSdeSettings | None) -> Pairs:
-    """What `Parameters.extra` holds of settings of `er_sde` that are not its usual ones."""
+    """The `Parameters.extra` for settings of `er_sde`; empty if they are its defaults."""
     return () if settings in (None, ErSdeSettings()) else ((ER_SDE, str(settings)),)
 
 
 def schedule_extra(shift: float, beta: tuple[float, float] | None) -> Pairs:
-    """What `Parameters.extra` holds of a schedule that is not Anima's usual one."""
+    """The `Parameters.extra` for a schedule; empty if it is Anima's usual one."""
     shifted = () if shift == ANIMA_SHIFT else ((SHIFT, f"{shift:.10g}"),)
     shaped = () if beta is None else ((BETA_SCHEDULE, f"alpha {beta[0]:.10g}, beta {beta[1]:.10g}"),)
     return (*shifted, *shaped)
 
 
 def left_out_extra(what: Iterable[str]) -> Pairs:
-    """What `Parameters.extra` holds of what is not among the other values, or took no part."""
+    """The `Parameters.extra` for what no other field can hold, or what was left out of the image."""
     return tuple((LEFT_OUT, each) for each in what if each)
 
 
@@ -155,7 +155,7 @@ def to_json(parameters: Parameters) -> str:
 
 
 def from_json(text: str) -> Parameters | None:
-    """Reads what `to_json` wrote; values of a wrong type are left out. None for any other text."""
+    """Reads the output of `to_json`, without values of a wrong type. None for any other text."""
     values = json_object(text)
     if values is None or "prompt" not in values:
         return None
@@ -186,7 +186,7 @@ def json_list(text: object) -> list[Any]:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is a whole object or list in JSON."""
+    """Whether a text is a complete JSON object or list."""
     if text.lstrip()[:1] not in ("{", "["):
         return False
     try:
@@ -196,7 +196,7 @@ def is_json(text: str) -> bool:
 
 
 def is_structured(text: str) -> bool:
-    """Whether a text is an object or a list of some program, also one that was cut off, and so no prompt."""
+    """Whether a text is some program's object or list, even a truncated one, and therefore not a prompt."""
     return is_json(text) or _STRUCTURED.match(text.lstrip("\ufeff \t\r\n")) is not None
 
 

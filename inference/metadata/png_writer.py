@@ -1,6 +1,6 @@
-"""Writes PNG files (W3C, third edition) quickly: one filter for all rows, and parts that ISA-L compresses side by side.
+"""Writes PNG files (W3C, third edition) quickly: one filter for all rows, and parts that ISA-L compresses in parallel.
 
-Pillow tries five filters on each row, and compresses on one thread, while it keeps all others of Python waiting. ISA-L
+Pillow tries five filters on each row and compresses on one thread, during which all other Python threads wait. ISA-L
 takes less than half of zlib's time: see docs/benchmarks.md.
 """
 
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: A difference to the average of the pixels on the left and above.
+#: The filter that stores differences from the average of the left and the upper pixel.
 AVERAGE = 3
 CHANNELS = 3
-#: The same on every machine, and so is the file.
+#: The same on every machine, so that files are too.
 PARTS = 4
-#: A level of ISA-L; higher ones make files hardly smaller.
+#: ISA-L's compression level; higher ones make files hardly smaller.
 LEVEL = 1
-#: zlib's for a window of 32 KiB and its quickest level.
+#: zlib's header for a window of 32 KiB and the fastest level.
 ZLIB_HEADER = b"\x78\x01"
 
 
@@ -45,7 +45,7 @@ class _Part:
 
 
 def _compressed(rows: NDArray[np.uint8]) -> bytes:
-    """Rows of pixels, [height, 3 * width], as one zlib stream (RFC 1950) of filtered ones."""
+    """Filters rows of pixels, [height, 3 * width], and compresses them to one zlib stream (RFC 1950)."""
     limits = np.linspace(0, len(rows), PARTS + 1).astype(int)
     with ThreadPoolExecutor(min(PARTS, os.cpu_count() or 1)) as threads:
         parts = list(threads.map(partial(_part, rows), limits[:-1], limits[1:]))
@@ -54,7 +54,7 @@ def _compressed(rows: NDArray[np.uint8]) -> bytes:
 
 
 def _part(rows: NDArray[np.uint8], start: int, stop: int) -> _Part:
-    """The rows from `start` to `stop`. All but the last part end on a whole byte, so that they can be put together."""
+    """The rows from `start` to `stop`. All parts but the last end on a byte boundary, so that they can be joined."""
     filtered = _filtered(rows, start, stop)
     compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
     end = isal_zlib.Z_FINISH if stop == len(rows) else isal_zlib.Z_FULL_FLUSH
@@ -62,7 +62,7 @@ def _part(rows: NDArray[np.uint8], start: int, stop: int) -> _Part:
 
 
 def _filtered(rows: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.uint8]:
-    """[stop - start, 1 + 3 * width]: each row's filter, and its bytes as differences."""
+    """[stop - start, 1 + 3 * width]: for each row its filter type, and its bytes as differences."""
     own = rows[start:stop]
     left, above = np.zeros_like(own), np.zeros_like(own)
     left[:, CHANNELS:] = own[:, :-CHANNELS]

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from inference.metadata.comfyui_graph import Node
 from inference.metadata.parameters import as_integer, as_number
 
-#: Nodes that pass their inputs on; bypassed nodes have no class.
+#: Nodes that pass on their inputs unchanged; bypassed nodes have no class.
 _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe|pipe(?:In|Out)\b"
-#: Samplers that walk otherwise than one walk over the whole image.
+#: Samplers that do something else than one pass over the whole image.
 _OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|Iterative|ForMask|SDXL")
-#: What samplers call the share of another seed's noise, and that seed; what they call tiling and bounds of sigmas.
+#: Samplers' names for the strength of another seed's noise and for that seed; for tiling; and for bounds of sigmas.
 _VARIATIONS = (("variation_strength", "variation_seed"), ("var_seed_strength", "var_seed"))
 _SWITCHES, _SIGMAS = ("tile_sample",), ("sigma_min", "sigma_max")
-#: More is another number, read off the page by mistake.
+#: A larger number is not a batch size, but another number read from the page by mistake.
 _MAX_BATCH = 128
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch|Send|Compar|VRAM|(?:clean|clear)[A-Z]")
 _BEFORE = re.compile(
@@ -27,15 +27,18 @@ _MODEL = re.compile(rf"{_PASSED_ON}|[Cc]ompile|Sage|TorchSettings|BlockSwap|Lora
 
 
 def changed_afterwards(later: Iterable[Node]) -> Iterator[str]:
-    """Of the nodes after the sampler that began the image, the last first: second passes, upscalers, detailers."""
+    """Names the nodes after the image's first sampler that changed it: second passes, upscalers, detailers.
+
+    later: the last to act first; the names come in the order of acting.
+    """
     yield from (_described(node) for node in reversed(list(later)) if not _AFTERWARDS.search(node.kind))
 
 
 def changed_noise(sampler: Node, parts: Iterable[Node], before: Iterable[Node]) -> Iterator[str]:
-    """What makes the noise another one than a seed's own.
+    """Names what makes the noise differ from the seed's own.
 
-    Image number k of a batch has the k-th slice of the seed's noise, and no file says which number it has.
-    before: the nodes on the way to the sampler's latent.
+    Image number k of a batch has the k-th slice of the seed's noise, and no file says which number an image has.
+    before: the nodes that lead to the sampler's latent.
     """
     if sampler.inputs.get("add_noise") in ("disable", False):
         yield "add_noise disable"
@@ -51,9 +54,9 @@ def changed_noise(sampler: Node, parts: Iterable[Node], before: Iterable[Node]) 
 
 
 def changed_sampling(sampler: Node, scripts: Iterable[Node]) -> Iterator[str]:
-    """What a sampler of an extension did besides.
+    """Names what else an extension's sampler did.
 
-    scripts: nodes that its input of that name leads to: second passes, other noise, plots.
+    scripts: nodes that its input `script` leads to: second passes, other noise, plots.
     """
     if _OTHERWISE.search(sampler.kind):
         yield sampler.kind
@@ -68,7 +71,7 @@ def changed_sampling(sampler: Node, scripts: Iterable[Node]) -> Iterator[str]:
 
 
 def changed_before(chain: Iterable[Node]) -> Iterator[str]:
-    """On the way to a sampler's latent: masks, compositions."""
+    """Names the nodes that changed a sampler's latent: masks, compositions."""
     yield from (node.kind for node in chain if not _BEFORE.search(node.kind))
 
 
@@ -77,7 +80,7 @@ def changes_conditioning(node: Node) -> bool:
 
 
 def changed_encoder(chain: Iterable[Node]) -> Iterator[str]:
-    """On the way to a prompt's text encoder: other layers of it, hooks, merges."""
+    """Names the nodes that changed a prompt's text encoder: other layers, hooks, merges."""
     for node in chain:
         layer = as_integer(node.inputs.get("stop_at_clip_layer"))
         if layer is not None:
@@ -91,7 +94,7 @@ def changes_model(node: Node) -> bool:
 
 
 def _described(node: Node) -> str:
-    """With the sign of a second pass."""
+    """A node's class, with the settings that show a second pass."""
     settings = ((name, node.inputs.get(name)) for name in ("steps", "denoise", "upscale_by", "scale_by", "model_name"))
     described = ", ".join(f"{name} {_short(value)}" for name, value in settings if isinstance(value, str | int | float))
     return f"{node.kind} ({described})"[:100] if described else node.kind

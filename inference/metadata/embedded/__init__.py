@@ -1,1 +1,1 @@
-"""Texts in image files outside of text chunks and EXIF tags."""
+"""Reads texts in image files that are not in text chunks or EXIF tags."""

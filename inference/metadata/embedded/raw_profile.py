@@ -1,4 +1,4 @@
-"""Reads the EXIF block and the XMP packet that ImageMagick keeps as hexadecimal text when it makes a PNG file."""
+"""Reads the EXIF block and the XMP packet that ImageMagick stores as hexadecimal text when it writes a PNG file."""
 
 import re
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""Reads text that programs hide in the lowest bits of an image's channels, for when text chunks are dropped.
+"""Reads text that programs hide in the lowest bits of an image's channels, so that it survives without text chunks.
 
-NovelAI and extensions of A1111 and Forge write it, down the columns: a signature of 15 characters, the length in bits
-as 32 bits, most significant first, and the text, as it is or in gzip. It is in the alpha channel, or in red, green and
-blue of each pixel in turn.
+NovelAI and extensions of A1111 and Forge write it column by column: a signature of 15 characters, the length in bits as
+a 32-bit number, most significant bit first, and the text, plain or in gzip. It is in the alpha channel, or in each
+pixel's red, green and blue in turn.
 """
 
 import zlib
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from numpy import uint8
     from numpy.typing import NDArray
 
-#: Pixels of the largest picture that is decoded for it.
+#: Larger images, in pixels, are not decoded to look for text.
 MAX_AREA = 1 << 24
-#: By the signature: whether the text is in gzip.
+#: For each signature, whether the text is in gzip.
 _IN_ALPHA = {b"stealth_pnginfo": False, b"stealth_pngcomp": True}
 _IN_COLOURS = {b"stealth_rgbinfo": False, b"stealth_rgbcomp": True}
 _HEAD_BITS = 8 * (15 + 4)
 
 
 def read_text(image: Image.Image, max_length: int) -> str | None:
-    """The hidden text of at most `max_length` bytes, or None. Decodes the pixels of RGB and images with alpha."""
+    """The hidden text of at most `max_length` bytes, or None. Decodes only images with RGB or alpha channels."""
     if image.width * image.height > MAX_AREA:
         return None
     return next((text for text in _texts(image, max_length) if text is not None), None)
@@ -41,7 +41,7 @@ def _texts(image: Image.Image, max_length: int) -> Iterator[str | None]:
 
 
 def _text(values: "NDArray[uint8]", signatures: dict[bytes, bool], max_length: int) -> str | None:
-    """What the lowest bits of a channel's values say, in their order."""
+    """The text in the lowest bits of these values, in their order; None if there is none."""
     import numpy as np
 
     head = np.packbits(values[:_HEAD_BITS] & 1).tobytes()

@@ -1,6 +1,6 @@
 """Reads the texts of an XMP packet, where Draw Things and image editors store facts about an image.
 
-Packets come from strangers and need not be well-formed: a property is looked for once, by its usual name.
+Packets are untrusted and may be malformed, so each property is searched for once, by its usual name, without a parser.
 """
 
 import html
@@ -18,12 +18,12 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def texts(packet: str) -> dict[str, str]:
-    """The texts of a packet, as `by_kind` has them."""
+    """The texts of a packet, under the keys that `by_kind` gives them."""
     return by_kind(_property(packet, name) for name in _PROPERTIES)
 
 
 def by_kind(texts: Iterable[str]) -> dict[str, str]:
-    """Texts about an image: an object in JSON as `UserComment`, a web UI's as `parameters`, another as `CAPTION`."""
+    """Gives texts a key: `UserComment` for a JSON object, `parameters` for a web UI's text, `CAPTION` for others."""
     found: dict[str, str] = {}
     for text in texts:
         if json_object(text) is not None:
@@ -36,7 +36,7 @@ def by_kind(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _property(packet: str, name: str) -> str:
-    """A property's value, of alternatives the first; it may be an element or an attribute."""
+    """The value of a property, which may be an element or an attribute; if there are alternatives, the first."""
     start = packet.find(f"<{name}")
     if start >= 0:
         begin, end = packet.find(">", start) + 1, packet.find(f"</{name}>", start)

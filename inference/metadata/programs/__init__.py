@@ -1,1 +1,1 @@
-"""Parts of reading single programs' texts."""
+"""Readers for single programs' texts."""

@@ -2,8 +2,8 @@
 
     Include in Image: a cat; Exclude from Image: blurry; Model: anima; Size: 512x512; Seed: 7; Steps: 20
 
-A semicolon, a colon or a backslash in a value has a backslash before it in newer versions; newer still, each value has
-a line of its own.
+Newer versions escape semicolons, colons and backslashes in values with a backslash; the newest put each value on its
+own line.
 """
 
 import re
@@ -20,7 +20,7 @@ _MAX_LENGTH = 1 << 16
 
 
 def labelled(text: str) -> dict[str, object]:
-    """The values by their labels."""
+    """The values, by label."""
     text = text[:_MAX_LENGTH]
     labels = [match for match in _LABEL.finditer(text) if match[1] in _LABELS]
     ends = [*(match.start() for match in labels), len(text)][1:]

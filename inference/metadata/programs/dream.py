@@ -1,8 +1,8 @@
-"""Reads the command that InvokeAI before version 3 keeps as `Dream`.
+"""Reads the command that InvokeAI before version 3 stores as `Dream`.
 
     "a cat [bad]" -s 50 -S 12345 -W 512 -H 768 -C 7.5 -A k_lms
 
-The prompt holds the negative one in square brackets.
+The negative prompt is in square brackets inside the prompt.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from inference.metadata.names import our_sampler
 from inference.metadata.parameters import Parameters, as_integer, as_number, left_out_extra
 
-#: InvokeAI's names that are not those of other programs.
+#: InvokeAI's names that differ from other programs' names.
 SAMPLERS = {
     "kdpm_2": "dpm_2",
     "kdpm_2_a": "dpm_2_ancestral",
@@ -21,12 +21,12 @@ _COMMAND = re.compile(r'\s*"((?:\\.|[^"\\])*+)"(.*)', re.DOTALL)
 _SWITCH = re.compile(r"\s(--?[A-Za-z_]\w*)((?:[ =](?!-[A-Za-z])[^\s]+)*)")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\]")
 _MAX_LENGTH = 1 << 16
-#: Switches of what changed the image and is no parameter here.
+#: Switches that changed the image but have no parameter here.
 _LEFT_OUT = ("-G", "-U", "-V", "-v", "--hires_fix", "--seamless", "--perlin", "--threshold", "--embiggen", "-ft")
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """Reads the text `Dream`; None if it is no such command."""
+    """Reads the text `Dream`; None if it is not such a command."""
     command = _COMMAND.fullmatch(text.get("Dream", "")[:_MAX_LENGTH])
     if command is None:
         return None
@@ -52,5 +52,5 @@ def read(text: Mapping[str, str]) -> Parameters | None:
 
 
 def prompts(whole: str) -> tuple[str, str]:
-    """The prompt, and the negative one of what is in square brackets."""
+    """The prompt, and the negative prompt from its square brackets."""
     return _BRACKETED.sub("", whole).strip(), ", ".join(_BRACKETED.findall(whole))

@@ -1,4 +1,4 @@
-"""Reads graphs of InvokeAI, for files without its usual object: the node of metadata and what is wired to it."""
+"""Reads InvokeAI's graphs, for files without its usual object: the metadata node and the values wired to it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _MAX_EDGES = 20_000
 
 
 def metadata(text: str | None) -> Object | None:
-    """The fields of the graph's node of metadata; None if it has none."""
+    """The fields of the graph's metadata node; None if it has none."""
     graph = json_object(text)
     nodes = _objects(graph.get("nodes") if graph is not None else None)
     name = next((name for name, node in nodes.items() if node.get("type") == _METADATA), None)
@@ -34,7 +34,7 @@ def _objects(nodes: Any) -> dict[str, Object]:
 
 
 def _wired(edges: Any, name: str) -> list[tuple[str, str]]:
-    """The nodes that are wired to this one, and the fields that they give."""
+    """The nodes that are wired to this one, and its fields that they set."""
     pairs = []
     for edge in edges[:_MAX_EDGES] if isinstance(edges, list) else []:
         source, target = (edge.get(end) if isinstance(edge, dict) else None for end in ("source", "destination"))

@@ -1,6 +1,6 @@
-"""Reads what programs write under plain names: Easy Diffusion, spaces of Hugging Face, TensorArt, Mochi and others.
+"""Reads programs that store values under plain names: Easy Diffusion, Hugging Face spaces, TensorArt, Mochi and others.
 
-Values come from strangers; one of a wrong type is left out.
+Values are untrusted; those of a wrong type are left out.
 """
 
 import re
@@ -18,12 +18,13 @@ _SIZE = re.compile(r"\(?(\d{1,5})\s*[x,\u00d7]\s*(\d{1,5})\)?")
 
 @dataclass(frozen=True)
 class _Format:
-    """How one program names things.
+    """One program's names.
 
-    key: of the text that holds the object; None where each value is a text of its own.
-    required: names that tell the program from others.
-    fields: the names of `Parameters`' fields here; `size` is both sides in one.
-    left_out: names of what changed the image and is no parameter here.
+    key: the key of the text that holds the object; None if each value is a text of its own.
+    required: names that distinguish the program from others.
+    fields: the program's name for each field of `Parameters`; `size` is both sides in one.
+    loras: the names of LoRAs' names and of their strengths.
+    left_out: names of settings that changed the image but have no field here.
     """
 
     software: str
@@ -70,7 +71,7 @@ _FORMATS = (
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """Reads the texts of a file; None if no program wrote them that is known here."""
+    """Reads the texts of a file; None if no program known here wrote them."""
     for form in _FORMATS:
         found = _found(text, form)
         if all(name in found for name in form.required):
@@ -109,7 +110,7 @@ def _parameters(found: Object, form: _Format) -> Parameters:
 
 
 def _loras(found: Object, names: str, weights: str) -> Iterator[tuple[str, float]]:
-    """One LoRA, or lists of them, which may be written as texts."""
+    """One LoRA, or lists of LoRAs, which may be given as texts."""
     pairs = zip(_listed(found.get(names)), _listed(found.get(weights)), strict=False)
     for name, weight in pairs:
         number = as_number(weight)
