@@ -60,7 +60,7 @@ def transformer_shapes(params: TransformerParams) -> dict[str, tuple[int, ...]]:
 def vae_shapes(params: VaeParams) -> dict[str, tuple[int, ...]]:
     """The keys and shapes of a released VAE file.
 
-    It is a video model's: our 2D convolutions are 3D there, and it has convolutions over time besides.
+    It is a video model's: our 2D convolutions are 3D there, and it also has convolutions over time.
     """
     with shapes_alone():
         still = {key: tuple(weight.shape) for key, weight in Vae(params).state_dict().items()}

@@ -1,6 +1,6 @@
-"""ComfyUI's graphs as nodes with inputs, whether they were written for its API or for its page.
+"""Reads ComfyUI's graphs as nodes with inputs, both in the form for its API and in the form for its page.
 
-Graphs come from strangers: nothing is taken for granted about a value's type, and what leads nowhere is left out.
+Graphs are untrusted: no type of a value is assumed, and wires that lead nowhere are left out.
 """
 
 import re
@@ -16,11 +16,11 @@ from inference.metadata.comfyui_writer import NODE_CLASSES
 from inference.metadata.parameters import as_integer, as_text, json_object
 
 _MAX_INPUTS = 200
-#: Nodes between a value and what takes it.
+#: The most nodes between a value and the input that takes it.
 _MAX_LINK_LENGTH = 16
 
 _OF_SAMPLER = NODE_CLASSES["KSampler"].widgets
-# Values of classes that only the readers meet, in the order in which the page lists them.
+# The names of nodes' values, in the page's order, also for classes that we only read.
 _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items()} | {
     "KSamplerAdvanced": (
         *("add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler"),
@@ -81,16 +81,16 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
 }
 
 
-#: What some inputs must be, to tell where a node's values begin.
+#: The types of some inputs, to find where a node's values begin.
 _KINDS_OF_VALUES: Mapping[str, Any] = {
     **dict.fromkeys(("seed", "noise_seed", "steps"), int),
     **dict.fromkeys(("cfg", "denoise", "strength_model", "strength_clip"), int | float),
     **dict.fromkeys(("sampler_name", "scheduler", "text", "ckpt_name", "unet_name"), str),
 }
 _MAX_SKIPPED = 4
-#: Nodes of extensions that are wires with a name.
+#: Extensions' nodes that act as named wires.
 _SET_NODES, _GET_NODES = ("SetNode", "easy setNode"), ("GetNode", "easy getNode")
-#: What loaders call their file if the page does not say.
+#: The names of loaders' file inputs, for pages without names.
 _LOADED = (
     (re.compile(r"[Cc]heckpoint|C[Kk][Pp][Tt]"), "ckpt_name"),
     (re.compile(r"UNET|Unet|DiffusionModel"), "unet_name"),
@@ -114,28 +114,28 @@ class Node:
     inputs: dict[str, Any]
 
     def links(self, first: Iterable[str] = ()) -> list[Link]:
-        """What the node's inputs are wired to, those named first before the others."""
+        """What the node's inputs are wired to; the inputs in `first` come before the others."""
         order = dict.fromkeys([*first, *self.inputs])
         return [link for name in order if isinstance(link := self.inputs.get(name), Link)]
 
 
 Nodes = dict[str, Node]
 
-#: An input's name with the number that a switch chooses it by, and with the number or letter of an alternative.
+#: Names of a switch's inputs: with the number that chooses them, and the ending that numbers alternatives.
 _NUMBERED = re.compile(r".*?\D([0-9]+)", re.DOTALL)
 _ALTERNATIVE = re.compile(r"_?(?:[0-9]+|[a-dA-D])\Z")
-#: The inputs that a condition chooses between, the one for true first, and the names of conditions.
+#: Pairs of inputs between which a condition chooses (the one for true first), and the names of conditions.
 _SIDES = (
     *(("on_true", "on_false"), ("tt_value", "ff_value"), ("IF_TRUE", "IF_FALSE"), ("if_true", "if_false")),
     *((f"{kind}_a", f"{kind}_b") for kind in ("text", "text_input", "model", "clip", "vae", "conditioning")),
     *((f"{kind}_a", f"{kind}_b") for kind in ("latent", "image", "lora", "input", "value")),
 )
 _CONDITIONS = ("switch", "boolean", "boolean_number", "cond", "condition", "ANY")
-#: Inputs that choose among the others, by their numbers.
+#: Inputs that choose one of the others by its number.
 _SELECTORS = ("select", "index", "selected", "input_index", "Input", "input")
 #: The class that passes on the first of its inputs that is wired.
 _FIRST = "Any Switch"
-#: What a node calls the one value that it holds.
+#: Nodes' names for the only value that they hold.
 _VALUES = ("value", "boolean", "bool", "int", "number", "Number", "Value")
 _WORDS = {
     word: truth for words, truth in ((("true", "on", "yes"), True), (("false", "off", "no"), False)) for word in words
@@ -143,9 +143,9 @@ _WORDS = {
 
 
 def without_unselected(nodes: Nodes) -> Nodes:
-    """The graph without the inputs that a switch does not pass on, and those of a switch whose choice is not said.
+    """The graph without the inputs that switches do not pass on; if a choice is unknown, none of the inputs is kept.
 
-    A value that is passed on and is no wire is called `value` then, whatever the switch calls it.
+    If the chosen input is a value instead of a wire, it is also added under the name `value`.
     """
     return {name: _as_switched(node, nodes) for name, node in nodes.items()}
 
@@ -171,7 +171,7 @@ def _as_switched(node: Node, nodes: Nodes) -> Node:
 
 
 def _of_alternatives(node: Node, numbers: Mapping[str, int | None]) -> Node:
-    """A switch that does not say by an input of its own what it passes on."""
+    """A switch without an input that says what it passes on."""
     wired = [name for name, value in node.inputs.items() if isinstance(value, Link)]
     if len(wired) < 2 or "Switch" not in node.kind or len({_ALTERNATIVE.sub("", name) for name in wired}) > 1:
         return node
@@ -193,7 +193,7 @@ def _without(node: Node, dropped: set[str], kept: Iterable[str] = ()) -> Node:
 
 
 def _constant(value: Any, nodes: Nodes) -> Any:
-    """A value, or the one that the node it is wired to holds; None where that node works it out."""
+    """A value, or the value of the node that it is wired to; None if that node computes it."""
     for _ in range(_MAX_LINK_LENGTH):
         if not isinstance(value, Link):
             return value
@@ -206,7 +206,7 @@ def _constant(value: Any, nodes: Nodes) -> Any:
 
 
 def graphs(text: Mapping[str, str]) -> Iterator[tuple[Nodes, bool]]:
-    """The graphs in the texts of a file, and whether each is a page's, whose texts are not yet rewritten."""
+    """The graphs in a file's texts, and whether each is a page's, whose texts still have comments and wildcards."""
     if prompt := json_object(text.get("prompt")):
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
         yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt), False
@@ -240,7 +240,7 @@ def _api_graph(prompt: dict[str, Any]) -> Nodes:
 
 
 def _plain(value: Any) -> Any:
-    """A value; of a file's name with its preview image, the name."""
+    """A value; if it is a file's name with a preview image, only the name."""
     return value["content"] if isinstance(value, dict) and isinstance(value.get("content"), str) else value
 
 
@@ -257,7 +257,7 @@ def _workflow_graph(page: dict[str, Any]) -> Nodes:
 
 
 def _connect_broadcasts(page: dict[str, Any], nodes: Mapping[str, Any], links: dict[str, Link]) -> None:
-    """Adds the wires that the Anything Everywhere nodes of an extension stand for, which the page keeps apart."""
+    """Adds the wires of an extension's Anything Everywhere nodes, which the page stores separately."""
     extra = page.get("extra")
     sent = extra.get("ue_links") if isinstance(extra, dict) else None
     for i, each in enumerate(islice(sent, _MAX_INPUTS) if isinstance(sent, list) else ()):
@@ -274,7 +274,7 @@ def _connect_broadcasts(page: dict[str, Any], nodes: Mapping[str, Any], links: d
 
 
 def _without_get_nodes(nodes: Nodes) -> Nodes:
-    """Wires from what a GetNode names to what the SetNode of that name has (an extension's nodes, only on the page)."""
+    """Wires each GetNode to the input of the SetNode with its name (an extension's nodes, which only the page has)."""
     kept = {
         as_text(node.inputs.get("value")): wires[0]
         for node in nodes.values()
@@ -318,10 +318,11 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
         yield from islice(values.items(), _MAX_INPUTS)
     elif isinstance(values, list):
         widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
-        # Rows, such as those of rgthree's Power Lora Loader, and lists of them have no sockets.
+        # Rows (for example of rgthree's Power Lora Loader) and lists of rows have no sockets.
         rows = ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict | list))
         yield from islice(rows, _MAX_INPUTS)
         names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
+        # The first values may belong to no name, because extensions add and remove some.
         named = [_named(names, values[skipped:], kind in _WIDGETS) for skipped in range(min(_MAX_SKIPPED, len(values)))]
         fitting = (each for each in named if all(starmap(_fits, each)))
         best = next(fitting, named[0] if named else [])
@@ -329,16 +330,16 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
 
 
 def _named(names: Iterable[str], values: list[Any], all_named: bool) -> list[tuple[str, Any]]:
-    """Names with their values. Values in front of those can belong to no name: extensions add and remove some."""
+    """Pairs names with values, in order; a seed's `control_after_generate` may have no value, or no name."""
     queue = deque(values)
     found: list[tuple[str, Any]] = []
     for name in names:
         if not queue:
             break
         if name == "control_after_generate" and isinstance(queue[0], int) and not isinstance(queue[0], bool):
-            continue  # programs that write pages leave it out
+            continue  # some programs that write pages leave it out
         found.append((name, queue.popleft()))
-        # The page keeps what happens to a seed after each image as a value of its own, without a socket.
+        # On the page, what happens to a seed after each image is a separate value without a socket.
         if name in ("seed", "noise_seed") and not all_named and queue and isinstance(queue[0], str):
             queue.popleft()
     return found
@@ -352,9 +353,9 @@ def _fits(name: str, value: Any) -> bool:
 
 
 def _unnamed(kind: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The first value of a node that names none: of loaders a file, of text encoders a text.
+    """The first file of a loader, or the first text of a text encoder, if the node has no names for its values.
 
-    Of others it is taken if there is no other value, or if the class says that it is the one that the node holds.
+    For other nodes, the first value, if it is the only one or if the class shows that the node holds one value.
     """
     if values:
         files = next((name for pattern, name in _LOADED if pattern.search(kind)), None)

@@ -1,9 +1,9 @@
-"""Reads parameters from a ComfyUI graph, whoever made it.
+"""Reads parameters from any ComfyUI graph.
 
-The graph is walked backwards: from what saves an image to the sampler that began it, from there along the wires to
-text encoders, weights, size and seeds. Nodes are known by the names of their inputs rather than by their class, so that
-extensions' nodes are understood where they keep to the customs. Graphs come from strangers: every walk is of limited
-length, and nothing is taken for granted about a value's type.
+The graph is walked backwards: from the node that saves an image to the image's first sampler, and from there along the
+wires to text encoders, weights, size and seeds. Nodes are recognized by the names of their inputs rather than by their
+class, so that extensions' nodes are understood if they use the usual names. Graphs are untrusted: every walk is limited
+in length, and no type of a value is assumed.
 """
 
 import math
@@ -54,27 +54,27 @@ from inference.prompt import embeddings
 
 _MAX_NODES = 5_000
 
-#: What loaders call the parts of a checkpoint where others could stand.
+#: What loaders write instead of a file name for the checkpoint's own parts.
 _NO_FILES = ("Baked VAE", "None")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
-#: What nodes call the conditionings of a prompt and a negative prompt.
+#: Nodes' names for the conditionings of the prompt and the negative prompt.
 _ROLES: Mapping[str, tuple[str, ...]] = {"positive": ("positive", "pos"), "negative": ("negative", "neg")}
 _SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})\b.*", re.DOTALL)
-#: Nodes that do not change a schedule, and those that make one.
+#: Nodes that make a schedule or pass it on unchanged.
 _KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|Basic|^(?:Get|Set)Node|^$")
 _HOLDS_SAMPLER = re.compile(r"Context|Pipe|pipe|Reroute|Switch|^(?:Get|Set)Node|^$")
 _GUIDERS = re.compile(r"CFGGuider|BasicGuider|Reroute|.*Switch.*|[GS]etNode|")
 _MAKES_SIGMAS = re.compile(r"Scheduler|ManualSigmas")
 _BLOCK_WEIGHTS = "BlockWeight"
-#: Nodes that use a prompt in a part of the image or of the walk.
+#: Nodes that limit a prompt to a part of the image or of the steps.
 _LIMITS = re.compile(r"Area|Mask|TimestepRange|Regional")
 
 
 def read(text: Mapping[str, str], size: tuple[int, int] | None = None) -> Parameters | None:
     """Reads the `prompt` chunk, or else the `workflow` chunk; None if there is no graph with a sampler.
 
-    size: the image's width and height, which tell which of several that the graph saves it is.
+    size: the image's width and height, which tell it from other images that the graph saves.
     """
     for nodes, is_page in graphs(text):
         if len(nodes) <= _MAX_NODES:
@@ -96,7 +96,7 @@ class _GraphWalk:
         if origin is None:
             return None
         sampler = origin.sampler
-        # In a custom sampler's graph the settings sit on nodes of their own.
+        # A custom sampler gets its settings from separate nodes.
         parts, changed = [sampler], list[str]()
         for name in ("noise", "guider", "sampler", "sigmas"):
             link = sampler.inputs.get(name)
@@ -105,7 +105,7 @@ class _GraphWalk:
                 changed += [node.kind for node in found if not _KEEPS_SIGMAS.search(node.kind)]
                 found = [node for node in found if node.kind not in changed]
             elif name == "sampler":
-                # What wraps a sampler walks otherwise than it would.
+                # A node that wraps a sampler samples differently from it.
                 changed += [
                     node.kind for node in found if "sampler" in node.inputs and not _HOLDS_SAMPLER.search(node.kind)
                 ]
@@ -155,7 +155,7 @@ class _GraphWalk:
                 *changes,
                 *dict.fromkeys((*prompts["positive"].left_out, *prompts["negative"].left_out)),
                 *left_out_extra(changed),
-                # ComfyUI puts an embedding's vectors there, if it has the file.
+                # ComfyUI applied these embeddings if it had the files; we do not.
                 *left_out_extra(embeddings(*(prompt.text for prompt in prompts.values()))),
             ),
         )
@@ -177,7 +177,7 @@ class _GraphWalk:
     def _steps(
         self, origin: ImageOrigin, parts: list[Node], scheduler: str | None, shape: str | None
     ) -> tuple[int | None, float, Pairs]:
-        """Steps that were walked, the part of the whole schedule that they are, and what of it cannot be repeated."""
+        """The steps that were taken, their part of the whole schedule (denoise), and what of it cannot be repeated."""
         steps = as_integer(self.wires.setting(parts, "steps", "steps_total"))
         denoise = as_number(self.wires.setting(parts, "denoise"))
         left_out = as_integer(self.wires.setting(parts, "start_at_step"))
@@ -201,7 +201,7 @@ class _GraphWalk:
         return steps, 1.0 if denoise is None or split is not None else denoise, partial
 
     def _split(self, sampler: Node) -> tuple[Node, bool] | None:
-        """The node that splits a sampler's sigmas, and whether the sampler has their first, noisy part."""
+        """The node that splits a sampler's sigmas, and whether the sampler gets the first, noisy part."""
         link = sampler.inputs.get("sigmas")
         for _ in range(MAX_WALK):
             if not isinstance(link, Link):
@@ -213,7 +213,7 @@ class _GraphWalk:
         return None
 
     def _scheduler(self, parts: list[Node]) -> tuple[str | None, Pairs]:
-        """The scheduler, or what is known of one that has no name."""
+        """The scheduler's name, or what is known of a scheduler without a name."""
         for part in parts:
             if part.kind == "BetaSamplingScheduler":
                 shape = {key: as_number(self.wires.setting([part], key)) for key in BETA57}
@@ -245,7 +245,7 @@ class _GraphWalk:
             if file is not None:
                 break
             if "shift" in node.inputs:
-                # The nearest to the sampler counts.
+                # The shift nearest to the sampler counts.
                 shift = shift or as_number(self.wires.setting([node], "shift"))
             elif _BLOCK_WEIGHTS in node.kind or (not found and self._may_change(node)):
                 changes.append((LEFT_OUT, node.kind))
@@ -253,14 +253,14 @@ class _GraphWalk:
         return file, tuple(reversed(loras)), (*shifted, *changes)
 
     def _loras(self, stacks: list[Node]) -> tuple[list[tuple[str, float]], list[str]]:
-        """The LoRAs of a loader and the stacks that lead to it, and the stacks of which they are not known."""
+        """The LoRAs of a loader and of the stacks that lead to it, and the stacks whose LoRAs are not known."""
         found: list[tuple[str, float]] = []
         unknown: list[str] = []
         for place, stack in reversed(list(enumerate(stacks))):
             values = self.wires.values(stack)
             loras = [] if is_random(stack.kind, values) else list(loras_of(values))
             found += loras
-            # The loader itself, the first, can hold its LoRAs in other forms.
+            # The first is the loader itself, which may have LoRAs in other forms.
             if not loras and (is_random(stack.kind, values) or (place > 0 and holds_unknown_lora(values))):
                 unknown.append(stack.kind)
         return found, unknown
@@ -269,13 +269,13 @@ class _GraphWalk:
         return changes_model(node) or ("lora" in node.kind.casefold() and holds_unknown_lora(self.wires.values(node)))
 
     def _stacks(self, node: Node) -> list[Node]:
-        """A loader and the stacks of LoRAs that lead to it, the nearest first."""
+        """A loader and the stacks of LoRAs that lead to it, the nearest first; empty if it is switched off."""
         if is_off(node.inputs):
             return []
         return [node, *self.wires.upstream(link_of(node, "lora_stack", "optional_lora_stack"), ["lora_stack"])]
 
     def _latent(self, sampler: Node) -> tuple[int | None, int | None, str | None, list[Node]]:
-        """Width and height where the latent says, the file of the image that it came from, and the nodes before it."""
+        """The latent's width and height if known, the file of its source image, and the nodes that lead to it."""
         width = height = source_image = None
         start = latent_link(sampler) or link_of(sampler, *PIPES)
         for node in self._latents(sampler):
@@ -285,18 +285,18 @@ class _GraphWalk:
         return width, height, source_image, self.wires.upstream(start, _LATENTS)
 
     def _latents(self, sampler: Node) -> list[Node]:
-        """The nodes before a sampler's latent, also along wires that carry it besides others."""
+        """The nodes that lead to a sampler's latent, also along wires that carry other things too (pipes)."""
         start = latent_link(sampler) or link_of(sampler, *PIPES)
         return self.wires.upstream(start, (*_LATENTS, *PIPES), any_input=True)
 
     def _computed(self, parts: list[Node]) -> list[str]:
-        """Settings that a node works out, which are not known."""
+        """Settings whose values are unknown because a node computes them."""
         named = (("seed", "noise_seed"), ("steps",), ("cfg",), ("denoise",), ("sampler_name",), ("scheduler",))
         kinds = ((names[0], self.wires.computed(parts, *names)) for names in named)
         return [f"{name} ({kind})"[:100] for name, kind in kinds if kind]
 
     def _sides(self, node: Node) -> tuple[int | None, int | None]:
-        """The width and the height of an empty latent, as far as its node says."""
+        """The width and the height of an empty latent, as far as its node shows them."""
         if size := _SIZE.fullmatch(as_text(node.inputs.get("resolution")) or ""):
             return int(size[1]), int(size[2])
         if computes_size(node):
@@ -306,7 +306,7 @@ class _GraphWalk:
         return width, height
 
     def _prompt(self, parts: list[Node], role: str) -> "_Prompt":
-        """The text that the first text encoder on the way from a sampler's input holds, and those joined to it."""
+        """The text of the first text encoder that leads to a sampler's input, and other texts joined to it."""
         names = (*_ROLES[role], "conditioning", "cond1") if role == "positive" else _ROLES[role]
         holder, start = next(((p, p.inputs[name]) for p in parts for name in names if name in p.inputs), (None, None))
         if isinstance(start, Link) and holder is not None and _loads(holder):
@@ -344,18 +344,18 @@ class _GraphWalk:
                 changes += [] if unknown else [maker(node, self.wires) or node.kind]
             else:
                 conditionings = _conditionings(node, role)
-                # A switch whose choice is not known leads nowhere.
+                # This is a switch whose choice is not known.
                 leads_nowhere = "witch" in node.kind and not conditionings
                 changes += [node.kind] if changes_conditioning(node) or leads_nowhere else []
                 texts = in_part if _LIMITS.search(node.kind) else texts
                 stack += ((link, texts) for link in reversed(conditionings))
-        found += in_part  # which count only if there are no others
-        # Where there is nothing else, it stands for no negative prompt.
+        found += in_part  # these count only if there are no others
+        # If there is no text, ConditioningZeroOut only means that there is no negative prompt.
         changes += [zeroed] if found and zeroed else []
         return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes, *self.texts.take_unknown())))
 
     def _encoded(self, node: Node, role: str) -> str | None:
-        """The text that a node encodes, if it is a text encoder, or takes the prompts itself."""
+        """The text that a node encodes, if it is a text encoder or takes the prompts itself; else None."""
         text = node.inputs.get(role)
         if isinstance(text, str):
             return text
@@ -369,7 +369,7 @@ class _GraphWalk:
         return None
 
     def _other_texts(self, node: Node, text: str) -> list[str]:
-        """Of an encoder that gives each of a model's encoders a text of its own, the texts that are not the prompt."""
+        """The texts that are not the prompt, if a node has a separate text for each of a model's encoders."""
         others = dict.fromkeys(self.texts.text(node.inputs.get(key)) for key in SEPARATE_TEXTS)
         return [each for each in others if each and each != text]
 
@@ -380,20 +380,20 @@ class _GraphWalk:
 
 @dataclass(frozen=True)
 class _Prompt:
-    """left_out: texts that were joined to it as conditionings, which one prompt cannot repeat."""
+    """left_out: what one prompt cannot repeat, such as texts that were joined to it as conditionings."""
 
     text: str
     left_out: Pairs = ()
 
 
 def _conditionings(node: Node, role: str) -> list[Link]:
-    if (own := link_of(node, *_ROLES[role])) is not None:  # beside the other role's
+    if (own := link_of(node, *_ROLES[role])) is not None:  # such a node may carry the other role too
         return [own]
     return node.links([role, "conditioning", "conditioning_1", "conditioning_to"])
 
 
 def _denoise(walked: int, steps: int) -> float:
-    """The part of a schedule that is walked; `int(walked / denoise)` gives the schedule's steps back."""
+    """The denoise for this many steps of a schedule, rounded such that `int(walked / denoise)` is `steps` again."""
     denoise = walked / steps
     return denoise if int(walked / denoise) == steps else math.nextafter(denoise, 0)
 
@@ -403,7 +403,7 @@ def _has_text(node: Node) -> bool:
 
 
 def _weights_otherwise(node: Node) -> list[str]:
-    """What is known of an encoder that takes prompts' weights, or layers, in another way than ComfyUI's own."""
+    """Names the settings of an encoder that uses weights in prompts, or layers, differently from ComfyUI's own."""
     names = [name for name in node.inputs if name.endswith("weight_interpretation") or name == "parser"]
     ways = ((name, as_text(node.inputs[name])) for name in names)
     skipped = as_integer(node.inputs.get("clip_skip"))

@@ -32,7 +32,7 @@ TEACHER_STEPS = 3
 
 
 class LowRank(nn.Module):
-    """Adds `lora_B @ lora_A` to a weight, which is zero at first (arXiv 2106.09685)."""
+    """Adds `lora_B @ lora_A`, zero at first, to a weight (arXiv 2106.09685)."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()

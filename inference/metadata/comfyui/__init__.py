@@ -1,1 +1,1 @@
-"""Parts of reading ComfyUI's graphs: subgraphs, texts, changed nodes, schedules' lengths."""
+"""Parts of reading ComfyUI's graphs: subgraphs, texts, nodes that changed the image, lengths of schedules."""

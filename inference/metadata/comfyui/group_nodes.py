@@ -1,8 +1,8 @@
-"""Puts the nodes of a page's group nodes, ComfyUI's older subgraphs, in the place of the nodes that stand for them.
+"""Replaces group nodes of a page's graph, ComfyUI's older form of subgraphs, with the nodes inside.
 
-Such a node has the type `workflow>name`, and `extra.groupNodes` holds the nodes of that name, wired by their places in
-it. The node's inputs are those of its nodes that nothing inside is wired to, its values theirs, one node after the
-other. Pages come from strangers: nothing is taken for granted about a value's type, and expansion is bounded.
+A group node has the type `workflow>name`, and `extra.groupNodes` holds its inner nodes under that name, wired by their
+indices. Its inputs are the inner nodes' inputs that have no wire inside, and its values are all inner nodes' values in
+a row. Pages are untrusted: no type of a value is assumed, and expansion is limited.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _TYPES = ("workflow>", "workflow/")
 def ungrouped(page: Entry, widgets: Mapping[str, Sequence[str]]) -> Entry:
     """The page without group nodes.
 
-    widgets: names of the values of classes, in their order.
+    widgets: the names of nodes' values in their order, by class.
     """
     groups = _groups(page)
     if not groups:
@@ -44,7 +44,7 @@ def _groups(page: Entry) -> dict[str, Entry]:
 
 
 def _expanded(outer: Entry, group: Entry, links: list[list[Any]], widgets: Mapping[str, Sequence[str]]) -> list[Entry]:
-    """The nodes of a group node. Links that begin at it are changed in place, those inside are added."""
+    """The inner nodes of a group node. Adds the links between them to `links`, and redirects the node's own links."""
     name = str(outer.get("id"))
     entries = dicts(group.get("nodes"))[:MAX_NODES]
     inner = [
@@ -65,7 +65,7 @@ def _expanded(outer: Entry, group: Entry, links: list[list[Any]], widgets: Mappi
 
 
 def _inside(group: Entry, inner: Sequence[Entry]) -> Iterator[tuple[int, int, int, int]]:
-    """The wires between nodes of a group: from which node and output to which node and input."""
+    """The wires between nodes of a group, each as source node, output, target node, input."""
     for link in _lists(group.get("links"))[:MAX_NODES]:
         ends = [end for end in link[:4] if isinstance(end, int) and end >= 0]
         if len(ends) == 4 and max(ends[0], ends[2]) < len(inner) and ends[3] < len(inner[ends[2]]["inputs"]):
@@ -73,7 +73,7 @@ def _inside(group: Entry, inner: Sequence[Entry]) -> Iterator[tuple[int, int, in
 
 
 def _connect(outer: Entry, group: Entry, inner: Sequence[Entry]) -> None:
-    """Gives the wires of a group node to the inputs inside that they are for."""
+    """Connects the wires of a group node to the inner inputs that they are meant for."""
     sockets = dicts(outer.get("inputs"))
     free = [
         (i, socket)
@@ -86,7 +86,7 @@ def _connect(outer: Entry, group: Entry, inner: Sequence[Entry]) -> None:
         (each for each in sockets if not isinstance(each.get("widget"), dict)), inputs, strict=False
     ):
         socket["link"] = outside.get("link")
-    # Values that are wired have sockets as well, known by their names.
+    # Wired values have sockets too, which are found by name.
     for outside in sockets:
         if isinstance(outside.get("widget"), dict) and outside.get("link") is not None:
             fitting = (s for _, s in free if isinstance(s.get("widget"), dict) and _ends_with(outside, s))
@@ -94,12 +94,12 @@ def _connect(outer: Entry, group: Entry, inner: Sequence[Entry]) -> None:
 
 
 def _ends_with(outside: Entry, socket: Entry) -> bool:
-    """Whether the name outside is that of a socket, behind the title of its node if there are two of that name."""
+    """Whether the outer name is the socket's; if two share a name, the outer one has the node's title in front."""
     return str(outside.get("name")).split(" ")[-1] == str(socket.get("name"))
 
 
 def _outputs(group: Entry, inner: Sequence[Entry], used: set[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The node and the slot behind each output of a group node: those that are not used inside alone."""
+    """The inner node and slot of each output of a group node, which are those that are not only used inside."""
     external = {(each[0], each[1]) for each in _lists(group.get("external")) if len(each) >= 2 and _hashable(each)}
     for i, node in enumerate(inner):
         for slot in range(len(dicts(node.get("outputs")))):
@@ -110,7 +110,7 @@ def _outputs(group: Entry, inner: Sequence[Entry], used: set[tuple[int, int]]) -
 
 
 def _set_values(outer: Entry, inner: Sequence[Entry], widgets: Mapping[str, Sequence[str]]) -> None:
-    """Gives each node its values of a group node's; none where they do not come out even."""
+    """Distributes a group node's values to the inner nodes; if the number does not fit, none get values."""
     values = outer.get("widgets_values")
     queue = list(values) if isinstance(values, list) else []
     for node in inner:
@@ -125,7 +125,7 @@ _MISSING = object()
 
 
 def _values(node: Entry, queue: list[Any], names: Sequence[str]) -> Iterator[Any]:
-    """A node's values, taken from the queue but for those that are wired inside, which a group node does not have."""
+    """A node's values from the queue, except values that are wired inside, which a group node does not have."""
     values = node.get("widgets_values")
     wired = {str(socket.get("name")) for socket in node["inputs"] if socket["link"] is not None}
     passed = ""
@@ -140,7 +140,7 @@ def _values(node: Entry, queue: list[Any], names: Sequence[str]) -> Iterator[Any
 
 
 def _configured(group: Entry, number: int, kind: str, name: Any) -> Entry:
-    """What a person set for an input or an output in the dialog of group nodes."""
+    """What the user set for an input or an output in the dialog for group nodes."""
     found: Any = group.get("config")
     for key in (str(number), kind, name):
         found = found.get(key) if isinstance(found, dict) and isinstance(key, str) else None

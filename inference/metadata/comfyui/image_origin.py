@@ -1,4 +1,4 @@
-"""Finds the sampler that began an image, from the nodes of its graph that save images."""
+"""Finds the first sampler of an image, starting from the nodes of its graph that save images."""
 
 import re
 from collections import deque
@@ -11,15 +11,15 @@ from inference.metadata.comfyui_graph import Link, Node, Nodes
 #: Width and height in pixels, as far as known.
 Size = tuple[int | None, int | None]
 
-#: Wires of images and latents, the likeliest first.
+#: Inputs for images and latents, the most likely first.
 _IMAGES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input", "pipe", "basic_pipe")
 _ALSO_IMAGES = re.compile(r"(?:image|img|latent|samples|pixels|destination|original|any)", re.IGNORECASE)
 _LATENTS = ("latent_image", "latent")
 _SETTINGS = ("steps", "sigmas", "sampler", "sampler_name", "seed", "noise_seed", "guider", "cfg")
-#: Nodes that only hold wires.
+#: Nodes that only bundle wires.
 _CONTAINERS = re.compile(r"Context|^(?:To|From|Edit)\w*Pipe")
 _RESIZES = re.compile(r"[Uu]pscale|Scale|Resize|Crop|Pad(?:ding)?\b|Outpaint")
-#: Inputs in which two halves of one walk differ.
+#: Inputs that differ between two samplers that share one run of steps.
 _OF_HALVES = {"add_noise", "noise_seed", "start_at_step", "end_at_step", "return_with_leftover_noise", "latent_image"}
 
 
@@ -27,11 +27,11 @@ _OF_HALVES = {"add_noise", "noise_seed", "start_at_step", "end_at_step", "return
 class ImageOrigin:
     """How an image began.
 
-    sampler: the one that began it.
-    later: the nodes between what saves it and the sampler, the last to act first; without samplers that only walked
-        on where another one had stopped.
-    last: the last sampler of such a walk.
-    others: how many other samplers began images that this file could be as well.
+    sampler: its first sampler.
+    later: the nodes between that sampler and the node that saves the image, the last to act first; without samplers
+        that only continued where the one before had stopped.
+    last: the last of the samplers that continued so, or else `sampler`.
+    others: how many other samplers' images the file could be.
     """
 
     sampler: Node
@@ -43,7 +43,7 @@ class ImageOrigin:
 def find_origin(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> ImageOrigin | None:
     """How the image of a file began; None if there is no sampler.
 
-    image: its width and height. sides: those of the latent that a sampler starts from.
+    image: its width and height. sides: returns the width and height of the latent that a sampler starts from.
     """
     ends = _ends(nodes)
     chains = [_chain(nodes, end) for end in ends]
@@ -56,7 +56,7 @@ def find_origin(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> Ima
     found = fitting or [each for each in found if any(map(_resizes, each.later))] or found
     samplers = {id(each.sampler): each.sampler for each in found}
     first = found[0].sampler
-    # Of several stages of one image the last is the one that says what else was done.
+    # If several stages of one image are saved, the last one shows everything that was done.
     best = max((each for each in found if each.sampler is first), key=lambda each: len(each.later))
     return ImageOrigin(best.sampler, best.later, best.last, len(samplers) - 1)
 
@@ -70,12 +70,12 @@ def is_sampler(node: Node) -> bool:
 
 
 def latent_link(node: Node) -> Link | None:
-    """What a sampler starts from."""
+    """The wire of the latent that a sampler starts from."""
     return link_of(node, *_LATENTS)
 
 
 def _ends(nodes: Nodes) -> list[str]:
-    """The nodes that save images, or else those that show them, or else those whose results no other node takes."""
+    """The nodes that save images; if there are none, those that show images; else those whose results are not used."""
     saved, shown = ([name for name, node in nodes.items() if word in node.kind] for word in ("Save", "Preview"))
     taken = {link.node for node in nodes.values() for link in node.links()}
     ends = [name for name in saved if _takes_images(nodes[name])] or shown or saved
@@ -112,7 +112,7 @@ def _of_chain(chain: list[Node]) -> ImageOrigin | None:
 
 
 def _walks_on(node: Node, before: Node) -> bool:
-    """Whether a sampler does the rest of what the one before it left."""
+    """Whether a sampler continues with the steps that the one before it left."""
     if node.kind != before.kind or node.inputs.get("add_noise") != "disable":
         return False
     if before.inputs.get("return_with_leftover_noise") != "enable":
@@ -128,7 +128,7 @@ def _resizes(node: Node) -> bool:
 
 
 def _farthest(nodes: Nodes, ends: list[str]) -> ImageOrigin | None:
-    """The sampler farthest from the ends along whatever wires; later ones refine what it began."""
+    """The sampler farthest from the ends along any wires: samplers after it only refine its image."""
     samplers = [node for node in _reachable(nodes, ends or nodes) if is_sampler(node)]
     if not samplers:
         return None

@@ -1,4 +1,4 @@
-"""What ComfyUI's nodes make of a text; tags in texts that stand for LoRAs."""
+"""Computes what ComfyUI's nodes make of a text, and reads LoRA tags in texts."""
 
 import re
 from collections.abc import Mapping
@@ -7,40 +7,40 @@ from typing import Any
 from inference.metadata import a1111
 from inference.metadata.parameters import Pairs, as_integer, as_text
 
-#: The input that keeps what a node of wildcards gave.
+#: The input in which a wildcard node stores its result.
 POPULATED = "populated_text"
-#: Nodes that give another text at each run and do not keep it in the graph.
+#: Nodes that give a different text at each run, which the graph does not contain.
 _RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard|\bNSP\b|Noodle")
-#: This node leaves lines out that begin with a hash.
+#: This node drops lines that begin with #.
 _HAS_COMMENTS = "Text Multiline"
-#: What ComfyUI's page takes out of texts, and what it chooses among.
+#: What ComfyUI's page removes from texts, and the alternatives that it chooses from.
 _COMMENTS = re.compile(r"/\*(?:[^*]|\*(?!/))*+\*/|//[^\n]*")
 _CHOICES = re.compile(r"(?<!\\)\{[^{}|]{0,200}\|[^{}]{0,200}\}")
 _TEMPLATE = re.compile(r"[{}]|__")
-#: Nodes whose texts a model writes, or which take them from files or at random, and those whose regular expressions
-#: are not run: a stranger's may run forever.
+#: Nodes whose texts come from a model, a file or a random choice, and nodes with regular expressions, which are never
+#: run: an untrusted one may run forever.
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
     r"Random ?Line|Text Random|Prompt ?Styl|Load ?(?:Text|Prompts)|Text ?File|From ?File|[Pp]rompt ?(?:Line|Queue)|"
     r"[Ss]elect ?Line|OpenAI|Claude|Anthropic|Grok|Mistral|Llama|Chat|Text ?Generat|Enhanc|TagGen|TIPO|Magic ?Prompt|"
     r"FeelingLucky|Fetch|Styles? (?:CSV|Selector)|[Ss]tyles?Selector"
 )
-#: An input that holds nothing but tags.
+#: An input that contains only tags.
 _TAGS_ALONE = "loras"
 #: Nodes that take LoRAs from the tags of their text.
 _TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC|^Power Prompt")
 
 _KNOWN = ("StringReplace", "CaseConverter", "StringTrim", "StringSubstring", "StringFunction|pysssss")
 _REPLACES = re.compile(r"[Rr]eplace")
-#: What such a node looks for and puts there, with a number where it does so several times.
+#: The inputs for what is searched and what replaces it; they are numbered if there are several.
 _PAIR = re.compile(r"(?:find|old|search)(\d{0,2})")
 _NEW = {"find": "replace", "old": "new", "search": "replace"}
-#: Inputs that are no texts.
+#: Inputs that are not texts.
 NUMBERS = ("start", "end")
 _TEXT_INPUTS = ("string", "text", "prompt", "text_a")
 #: This node's search is a regular expression.
 _SEARCHES_BY_PATTERN = "Text Find and Replace"
-#: Characters of a text that is still looked at.
+#: The most characters of a text that is computed.
 _MAX_LENGTH = 1 << 20
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
@@ -54,12 +54,12 @@ _TRIMS = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
 
 
 def knows(kind: str) -> bool:
-    """Whether `result` says what a node of this class gives."""
+    """Whether `result` handles nodes of this class; it may return None."""
     return kind in _KNOWN or bool(_REPLACES.search(kind) or _UNKNOWN.search(kind))
 
 
 def unknown(kind: str) -> bool:
-    """Whether nothing is known of the text that a node of this class gives."""
+    """Whether the text that a node of this class gives cannot be known."""
     return bool(_UNKNOWN.search(kind))
 
 
@@ -69,7 +69,7 @@ def text_input(inputs: Mapping[str, Any]) -> str:
 
 
 def result(kind: str, inputs: Mapping[str, Any]) -> str | None:
-    """The text that a node gives; None where that is not known."""
+    """The text that a node gives; None if it is not known."""
     text = as_text(inputs.get(text_input(inputs)))
     if text is None or _UNKNOWN.search(kind):
         return None
@@ -99,7 +99,7 @@ def _replaced(kind: str, text: str, inputs: Mapping[str, Any]) -> str | None:
 
 
 def _with(text: str, old: str, new: str) -> str | None:
-    """A text with another in each place of an old one; None where it would grow beyond what is looked at."""
+    """Replaces `old` with `new` in a text; None if the result could be longer than `_MAX_LENGTH`."""
     if not old:
         return text
     return text.replace(old, new) if len(text) + text.count(old) * len(new) <= _MAX_LENGTH else None
@@ -123,7 +123,7 @@ def _string_function(text: str, inputs: Mapping[str, Any]) -> str | None:
 
 
 def prompt_text(kind: str, name: str, text: str) -> str | None:
-    """The text of a node's input as a prompt: without tags of LoRAs; None where it is only a template."""
+    """The text of a node's input as a prompt, without LoRA tags; None if it is only a template."""
     if _RANDOM.search(kind) and name != POPULATED and _TEMPLATE.search(text):
         return None
     if kind == _HAS_COMMENTS:
@@ -132,13 +132,13 @@ def prompt_text(kind: str, name: str, text: str) -> str | None:
 
 
 def rewritten_by_frontend(text: str) -> tuple[str, list[str]]:
-    """A text without the comments that ComfyUI's page leaves out, and the choices that it makes anew each time."""
+    """A text without the comments that ComfyUI's page removes, and the random choices in it, such as `{a|b}`."""
     text = _COMMENTS.sub("", text)
     return text, list(dict.fromkeys(_CHOICES.findall(text)))
 
 
 def toggled_words(inputs: Mapping[str, Any]) -> str | None:
-    """The words that are switched on among rows of words; None where there are no such rows."""
+    """The words that are switched on in rows of words; None if there are no such rows."""
     for value in inputs.values():
         rows = value.get("__value__") if isinstance(value, dict) else value
         if isinstance(rows, list) and rows and all(isinstance(row, dict) and "text" in row for row in rows):
@@ -148,7 +148,7 @@ def toggled_words(inputs: Mapping[str, Any]) -> str | None:
 
 
 def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[tuple[str, float], ...], Pairs]:
-    """The LoRAs that a node takes from the tags of its text, and what of the tags is left out."""
+    """The LoRAs that a node takes from the tags in its text, and the tags or parts of tags that are left out."""
     names = (POPULATED, "text", "prompt", "lora_syntax") if _TAKES_TAGS.search(kind) else (_TAGS_ALONE,)
     text = next((text for name in names if (text := as_text(inputs.get(name))) is not None), None)
     return a1111.loras_of(text, model_first=True) if text else ((), ())

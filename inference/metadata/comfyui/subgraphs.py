@@ -1,7 +1,7 @@
-"""Puts the subgraphs of a page's graph in the place of the nodes that stand for them.
+"""Replaces subgraph nodes of a page's graph with the nodes inside.
 
-Such a node has the subgraph's id as its type. What is wired into it, or set on it, counts and not what still stands
-inside. Graphs come from strangers: nothing is taken for granted about a value's type, and expansion is bounded.
+A subgraph node (the outer node) has the subgraph's id as its type. Wires and values on it override those inside. Graphs
+are untrusted: no type of a value is assumed, and expansion is limited.
 """
 
 import re
@@ -12,21 +12,21 @@ from inference.metadata.parameters import json_list
 
 Entry = dict[str, Any]
 
-#: The key of a node's entry under which values are that were set from outside, by the names of its inputs.
+#: The key of a node's entry for values that were set from outside, by the names of its inputs.
 SET_OUTSIDE = "set outside"
 MAX_NODES = 5_000
-#: Nodes and links that all expansions look at.
+#: The most nodes and links that all expansions together go through.
 MAX_WORK = 200_000
-#: Values behind which the page keeps another one, without a name: what becomes of them after each run.
+#: Values after which the page has another one, without a name: how they change after each run.
 SEEDS, CONTROLS = ("seed", "noise_seed"), ("fixed", "increment", "decrement", "randomize")
 _INPUTS, _OUTPUTS = "-10", "-20"
-#: The node that stands for the outer one, among those whose values it shows.
+#: The node id that means the outer node itself, in its list of shown values.
 _OWN = "-1"
 _LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
 def expanded(page: Mapping[str, Any]) -> Entry:
-    """`nodes` and `links` of the page without subgraphs, links as lists."""
+    """The page's `nodes` and `links` with all subgraphs replaced, and with links as lists."""
     definitions = _definitions(page)
     nodes, links = list(_entries(page.get("nodes"))), list(_links(page.get("links")))
     spent = 0
@@ -97,13 +97,13 @@ def _expand(
 
 
 def _places(outer: Entry, inside: Entry) -> dict[str, str]:
-    """The places of inputs inside by their names. The outer node may show some of them only, and in another order."""
+    """The subgraph's inputs, name to index. The outer node may show only some of them, and in another order."""
     names = [socket.get("name") for socket in dicts(inside.get("inputs")) or dicts(outer.get("inputs"))]
     return {name: str(place) for place, name in enumerate(names) if isinstance(name, str)}
 
 
 def _sockets(outer: Entry, places: Mapping[str, str], links: list[list[Any]]) -> dict[str, list[Any]]:
-    """What is wired to the outer node, by the places of its inputs."""
+    """What is wired to the outer node, by the indices of the subgraph's inputs."""
     origins = {str(number): [source, slot] for number, source, slot, *_ in links}
     wired = (
         (_place(places, i, socket), str(socket.get("link"))) for i, socket in enumerate(dicts(outer.get("inputs")))
@@ -117,7 +117,7 @@ def _place(places: Mapping[str, str], i: int, socket: Entry) -> str:
 
 
 def _values(outer: Entry, places: Mapping[str, str]) -> dict[str, Any]:
-    """What is set on the outer node itself, by the places of its inputs."""
+    """The values set on the outer node itself, by the indices of the subgraph's inputs."""
     if list(_proxies(outer)):
         return {}
     values = outer.get("widgets_values")
@@ -126,20 +126,20 @@ def _values(outer: Entry, places: Mapping[str, str]) -> dict[str, Any]:
     for i, socket in enumerate(dicts(outer.get("inputs"))):
         if isinstance(socket.get("widget"), dict) and queue:
             found[_place(places, i, socket)] = queue.pop(0)
-            # As on any node, what happens to a seed after each image is a value of its own.
+            # As on any node, what happens to a seed after each image is a separate value.
             if socket.get("name") in SEEDS and queue and queue[0] in CONTROLS:
                 queue.pop(0)
     return found
 
 
-#: A value's name with the inner node in front, for one of several of that name in a subgraph within another.
+#: A value's name with the inner node's id in front, if a nested subgraph has several values of that name.
 _PREFIXED = re.compile(r"\s*(\d{1,9})\s*:\s*(.+)", re.DOTALL)
 
 
 def _from_farther_out(
     outer: Entry, inner: Mapping[str, Entry], places: Mapping[str, str]
 ) -> Iterator[tuple[str | tuple[str, str], Any]]:
-    """What the subgraph that a subgraph is in sets on it: by the place of an input, or by inner node and name."""
+    """The values that the enclosing subgraph sets on this one: by the index of an input, or by inner node and name."""
     proxies = {key: id_ for id_, key, *_ in _proxies(outer)}
     for name, value in _set_on(outer).items():
         prefixed = _PREFIXED.fullmatch(name)
@@ -155,9 +155,9 @@ def _from_farther_out(
 
 
 def _proxies(outer: Entry) -> Iterator[tuple[str, str, Any, str | None]]:
-    """Values of inner nodes that are shown and set outside: the inner node, the name, the value.
+    """Values of inner nodes that the outer node shows and sets: the inner node's id, the name, the value, and a source.
 
-    Last, where the inner node is a subgraph itself, may be the node in there that has the value.
+    If the inner node is itself a subgraph, the source may be the id of the node in it that has the value; else None.
     """
     properties, values = outer.get("properties"), outer.get("widgets_values")
     proxies = properties.get("proxyWidgets") if isinstance(properties, dict) else None

@@ -1,4 +1,4 @@
-"""Reads the texts of a ComfyUI graph: those that nodes hold, change or join."""
+"""Reads the texts of a ComfyUI graph, which nodes hold, change or join."""
 
 import re
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from inference.metadata.comfyui.wires import CONSTANTS, MAX_WALK, Wires, link_of
 from inference.metadata.comfyui_graph import Link, Node
 from inference.metadata.parameters import as_text
 
-#: What text encoders call their texts, of which some have one for each encoder of a model.
+#: Text encoders' names for their texts; some nodes have one text for each of a model's encoders.
 SEPARATE_TEXTS = ("text_g", "prompt_g", "t5xxl", "text_l", "prompt_l", "clip_l")
 TEXTS = ("populated_text", "text", "prompt", *SEPARATE_TEXTS)
 
 _MAX_TEXTS = 200
-#: Nodes that change what another one has changed.
+#: The most nodes in a row that each change the text of the one before.
 _MAX_DEPTH = 40
-#: What stands between joined texts.
+#: Inputs for the text between joined texts.
 _DELIMITERS = ("delimiter", "separator")
 _LINE_BREAK = "linebreak_addition"
-#: Nodes that join their texts although they name no delimiter.
+#: Nodes that join their texts although they have no delimiter.
 _JOINS = re.compile(r"[Cc]oncat|[Jj]oin|[Aa]ppend|Combine|Add ?String|String ?Add")
 _PLACE = re.compile(r"(\w*?)_?(\d{1,4}|[a-z])")
-#: Settings that stand as texts among the texts to join.
+#: Settings that are texts and appear among the texts to join.
 _FLAGS = ("", "true", "false")
 #: Nodes that pass a text on and show it.
 _SHOWS = re.compile(r"[Ss]how|[Dd]isplay|Preview")
@@ -33,9 +33,9 @@ _TRIGGERS = re.compile(r"trigger_words\d*")
 
 
 class Texts:
-    """The texts of one graph. All of them together look at `_MAX_TEXTS` wires.
+    """The texts of one graph. Together they follow at most `_MAX_TEXTS` wires.
 
-    unknown: classes of the nodes whose texts are not known, since the last `take_unknown`.
+    unknown: classes of nodes whose texts could not be determined since the last `take_unknown`.
     """
 
     def __init__(self, wires: Wires) -> None:
@@ -45,17 +45,17 @@ class Texts:
         self._depth = 0
 
     def take_unknown(self) -> list[str]:
-        """What was unknown so far, which is forgotten then."""
+        """Return `unknown` and clear it."""
         unknown, self.unknown = self.unknown, []
         return unknown
 
     def text(self, value: Any) -> str | None:
-        """A text, or the one that nodes along a wire hold, change or join; None if it is not known."""
+        """A text, or the text that nodes along a wire hold, change or join; None if it is not known."""
         source = self._source(value)
         return self._joined(source) if isinstance(source, Node) else source
 
     def with_triggers(self, node: Node, text: str) -> str:
-        """The text of an encoder, behind the trigger words that are wired to it."""
+        """The text of an encoder, after the trigger words that are wired to it."""
         triggers = (self.text(value) for name, value in node.inputs.items() if _TRIGGERS.fullmatch(name))
         return ", ".join([*filter(None, triggers), text])
 
@@ -77,7 +77,7 @@ class Texts:
                 return self._named(node, None)
             if strings.knows(node.kind):
                 return self._named(node, strings.result(node.kind, self._values(node)))
-            # What a node shows besides is of an earlier image.
+            # A display node's own text is that of an earlier image.
             keys = () if _SHOWS.search(node.kind) and node.links() else (*TEXTS, *CONSTANTS)
             for key in keys:
                 text = node.inputs.get(key)
@@ -95,7 +95,7 @@ class Texts:
         return text
 
     def _values(self, node: Node) -> dict[str, Any]:
-        """The inputs of a node that changes a text, wired ones as texts or numbers."""
+        """The inputs of a node that changes a text, with wires replaced by texts or numbers."""
         if self._depth == _MAX_DEPTH:
             return {}
         self._depth += 1
@@ -109,7 +109,7 @@ class Texts:
         return self.wires.constant(value, (name,)) if name in strings.NUMBERS else self.text(value)
 
     def _joined(self, node: Node) -> str:
-        """What a node that concatenates texts gives. Joins of joins are followed with a stack."""
+        """The result of a node that joins texts, which other nodes may have joined already."""
         pieces: list[str] = []
         stack: list[Any] = [node]
         for _ in range(MAX_WALK):
@@ -130,7 +130,7 @@ class Texts:
 
 
 def _only_text(node: Node) -> str | None:
-    """The text of a node that has nothing else."""
+    """The text of a node if it has no other input."""
     texts = [value for value in node.inputs.values() if value is not None]
     return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else None
 
@@ -145,12 +145,12 @@ def _delimiter(inputs: Mapping[str, Any]) -> str:
     found = next((text for name in _DELIMITERS if (text := as_text(inputs.get(name)))), None)
     if found and found not in _FLAGS:
         return found
-    # Of the page's graph the only value, which has no name or a newer version's, is this flag.
+    # In the page's graph, this flag is the only value, under no name or the name of a newer version.
     return "\n" if str(inputs.get(_LINE_BREAK, inputs.get("value", found))).casefold() == "true" else ""
 
 
 def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Inputs by the number or letter at the end of their names: a graph lists those last that are wired."""
+    """Inputs in the order of the number or letter that ends their names, because graphs list wired inputs last."""
     others = (*_DELIMITERS, _LINE_BREAK)
     texts = {name: value for name, value in inputs.items() if isinstance(value, str | Link) and name not in others}
     places = {name: match for name in texts if (match := _PLACE.fullmatch(name))}
@@ -162,7 +162,7 @@ def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def encodes(node: Node) -> bool:
-    """Whether a node makes a conditioning of a text."""
+    """Whether a node makes a conditioning from a text."""
     return "TextEncode" in node.kind or "clip" in node.inputs or "opt_clip" in node.inputs
 
 

@@ -7,31 +7,31 @@ from typing import Any
 from inference.metadata.comfyui_graph import Link, Node, Nodes
 from inference.metadata.parameters import as_number, as_text
 
-#: Nodes along one walk.
+#: The most nodes in one walk.
 MAX_WALK = 64
-#: Wires that carry the model, both conditionings, the latent and settings in one.
+#: Inputs for wires that bundle the model, both conditionings, the latent and settings.
 PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
-#: What nodes call a value that they hold for others.
+#: Nodes' names for a value that they hold for others.
 CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "Number", "string", "String", "text")
-#: Sliders: of each output the inputs that hold its value as a whole number and as another, and which of them counts.
+#: Sliders: for each output the inputs with its value as an integer and as a float, and the one that says which counts.
 _SLIDERS = {
     "mxSlider": (("Xi", "Xf", "isfloatX"),),
     "mxSlider2D": (("Xi", "Xf", "isfloatX"), ("Yi", "Yf", "isfloatY")),
 }
-#: What nodes that hold settings for samplers call them besides.
+#: Other names of settings, on nodes that hold settings for samplers.
 _ALSO_CALLED = {"sampler_name": ("sampler",), "scheduler": ("scheduler_name",), "steps": ("steps_total",)}
-#: Settings that are no numbers.
+#: Settings that are not numbers.
 _WORDS = ("sampler_name", "scheduler")
-#: Nodes that work a value out from others.
+#: Nodes that compute a value from others.
 _COMPUTES = re.compile(
     r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval|Puter|"
     r"Formula|Python"
 )
-#: Nodes that give another number than any of their inputs.
+#: Nodes that give a random number.
 _RANDOM_NUMBER = re.compile(r"[Rr]andom ?(?:Number|Int|Float|Value|Range)")
-#: Nodes that hand a wire of any type on; bypassed nodes have no class.
+#: Nodes that pass on a wire of any type; bypassed nodes have no class.
 _PASSES_THROUGH = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
-#: Inputs of a node that works a size out, unless their text is the first word.
+#: Inputs with a preset, from which a node computes its size; a text with the first word means that there is no preset.
 _CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "preset", "ratio", "size_selected")
 _SIDES = re.compile(r"\b(\d{2,5}) ?[x\u00d7] ?(\d{2,5})\b")
 _SWAPS = ("swap_dimensions", "invert", "swap")
@@ -40,13 +40,16 @@ _SCALE = "prescale_factor"
 
 
 class Wires:
-    """The wires of one graph."""
+    """Follows the wires of one graph."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
 
     def upstream(self, link: Link | None, preferred: Iterable[str], any_input: bool = False) -> list[Node]:
-        """The chain of nodes from a wire on, always along the first of the preferred inputs that is wired."""
+        """The chain of nodes that leads to a wire, along the first of the preferred inputs that is wired.
+
+        any_input: whether other inputs are followed too, if none of the preferred ones is wired.
+        """
         chain: dict[str, Node] = {}
         while link is not None and link.node not in chain and len(chain) < MAX_WALK:
             node = chain[link.node] = self.nodes[link.node]
@@ -59,7 +62,7 @@ class Wires:
         return list(chain.values())
 
     def setting(self, parts: list[Node], *names: str) -> Any:
-        """The first value that one of the nodes has under one of the names, itself or wired from elsewhere."""
+        """The first value that one of the nodes has under one of the names, directly or along a wire."""
         for part in parts:
             for name in names:
                 value = part.inputs.get(name)
@@ -70,7 +73,7 @@ class Wires:
         return None
 
     def constant(self, link: Link, names: tuple[str, ...]) -> Any:
-        """The value at the other end of a wire; None where a node works it out."""
+        """The value at the other end of a wire; None if a node computes it."""
         names = (*names, *_ALSO_CALLED.get(names[0], ()))
         kinds = str if names[0] in _WORDS else str | int | float
         for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
@@ -88,7 +91,7 @@ class Wires:
         return None
 
     def computed(self, parts: list[Node], *names: str) -> str | None:
-        """The class of the node that gives a value which is not known; None if the value is, or is not asked for."""
+        """The class of the node that computes an unknown value; None if the value is known or not wired."""
         value = self.setting(parts, *names)
         if as_number(value) is not None or (names[0] in _WORDS and value is not None):
             return None
@@ -97,7 +100,7 @@ class Wires:
         return next((kind for kind in kinds if not _PASSES_THROUGH.search(kind)), None)
 
     def values(self, node: Node) -> dict[str, Any]:
-        """A node's inputs, wired texts and numbers included."""
+        """A node's inputs, including wired texts and numbers."""
         return {
             name: self.constant(value, (name,)) if isinstance(value, Link) and name not in ("model", "clip") else value
             for name, value in node.inputs.items()
@@ -113,12 +116,12 @@ def _computes(node: Node) -> bool:
 
 
 def computes_size(node: Node) -> bool:
-    """Whether the width and the height that a node gives are not those among its inputs."""
+    """Whether a node gives another width and height than its inputs have, because of a preset or a swap."""
     return _is_swapped(node) or any(text and _CUSTOM not in text.casefold() for text in _presets(node))
 
 
 def preset_size(node: Node) -> tuple[int | None, int | None]:
-    """Width and height as the words for a preset tell them."""
+    """Width and height from the text of a preset; both None if they cannot be read."""
     sizes = [found for text in _presets(node) if _CUSTOM not in text.casefold() and (found := _SIDES.search(text))]
     if len(sizes) != 1 or node.inputs.get(_SCALE, 1) != 1:
         return None, None
@@ -135,5 +138,5 @@ def _is_swapped(node: Node) -> bool:
 
 
 def link_of(node: Node, *names: str) -> Link | None:
-    """The first of the inputs that is wired."""
+    """The wire of the first of these inputs that is wired."""
     return next((link for name in names if isinstance(link := node.inputs.get(name), Link)), None)
