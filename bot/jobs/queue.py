@@ -1,35 +1,35 @@
-"""The queue of jobs: users take turns by credits, and those who drew a lot lately pay more for a turn.
+"""The queue of jobs: users take turns by credits, and users with much recent use pay more for a turn.
 
-The discipline is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996, doi:10.1145/248156.248171). Each user
+The algorithm is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996, doi:10.1145/248156.248171). Each user
 has a *start*, the moment in virtual time at which their next job may begin; the earliest start goes next, and equal
-starts go in order of acceptance. Taking a job moves virtual time up to its user's start, and then that start on by what
-the job costs. A user who joins the line starts no earlier than the present virtual time, so being away saves up
-nothing; and when the line has run empty, virtual time moves up to every start, so drawing on an idle machine owes
-nothing.
+starts go in order of acceptance. Taking a job advances virtual time to its user's start, and then that start by the
+price of the job. A user who joins the queue starts no earlier than the current virtual time, so nobody saves up turns
+while away. When the queue is empty, virtual time advances to the latest start, so drawing on an idle machine leaves no
+debt.
 
-Shares follow recent use, as in the fair-share schedulers of computing centres (Kay and Lauder, CACM 1988): a credit
-moves its user's start on by a price between 1 and 2. The price is 1 for one who drew nothing, 2 from `DOUBLE_PRICE_AT`
-credits of recent use on, and straight between. Use fades by half in each half-life.
+Shares follow recent use, as in the fair-share schedulers of computing centres (Kay and Lauder, CACM 1988): each credit
+advances its user's start by a price between 1 and 2. The price is 1 without recent use, 2 from `DOUBLE_PRICE_AT`
+credits of recent use, and linear in between. Recent use halves in each half-life.
 
-A batch is a stretch of the fair order, cut where a job has another `batch_key` or no longer fits, and where the engine
-that takes it is busy with what it has: more would only make the first ones wait. Sharing a batch therefore overtakes
-nobody, neither other users nor one's own earlier jobs, and everyone in it pays as if drawn alone.
+A batch is a contiguous part of the fair order. It ends before a job that has another `batch_key` or does not fit, and
+once it keeps its engine busy: more jobs would only make the first ones wait. So sharing a batch overtakes nobody,
+neither other users nor the same user's earlier jobs, and everyone in it pays as if drawn alone.
 
-Several engines may take from one queue. Who draws a job changes nothing about the order in which jobs leave.
+Several engines may take from one queue. Which engine draws a job does not change the order in which jobs leave.
 
-Loading another model takes an engine long, so `take` prefers jobs whose model its engine has loaded: it passes over
-jobs of other models, where none of them was passed over before. A job is passed over with all that stands behind it in
-its user's line, until as much as stood before the preferred batch has been taken. So *each job is overtaken by at most
-one batch* for the sake of what is loaded, each user's jobs keep their order, and whoever is preferred pays as always.
+Loading another model takes long, so `take` prefers jobs whose models its engine has loaded: it passes over jobs of
+other models, unless they were passed over before. A job is passed over together with its user's later jobs, until
+everything that was ahead of the preferred batch has been taken. So *at most one batch overtakes each job* because of
+loaded models, each user's jobs keep their order, and preferred jobs pay the usual price.
 
-What this promises, leaving aside jobs that come back by `put_back`, and that one batch:
+The queue guarantees the following, except for that one batch and for jobs that return by `put_back`:
 
-- One who joins the line owing nothing waits for the batch in progress and for at most *one job* of each other user,
-  however many those have waiting. So a flood delays another by at most one batch: if the batch in
-  progress ends with a job of the flood, the newcomer goes before the rest of it.
-- While two users both wait, what they pay (credits times price) never differs by more than the dearest job of the one
-  plus the dearest job of the other. So no one starves: before a given job is taken, each other user pays at most what
-  its start is ahead of virtual time, plus one job.
+- A user who joins without debt waits for the batch in progress and for at most *one job* of each other user, however
+  many jobs those have queued. So a flood delays another user by at most one batch: if the batch in progress ends with
+  a job of the flood, the newcomer goes before the rest of it.
+- While two users both wait, what they pay (credits times price) never differs by more than the most expensive job of
+  the one plus that of the other. So no one starves: before a given job is taken, each other user pays at most the
+  amount by which the job's start is ahead of virtual time, plus one job.
 - The jobs of one user are drawn in order of acceptance. Equal inputs give equal orders.
 """
 
@@ -44,23 +44,23 @@ from math import exp2, isfinite
 from bot.jobs.fairness.price import MICRO, credits_for, micro, price
 from bot.jobs.fairness.user_queue import UserQueue
 
-#: How many users' lines are examined for one position. If more are ahead, every n-th in turn order stands for n.
+#: How many users' jobs are examined for one position. If more users are ahead, every n-th in turn order stands for n.
 #:
-#: They take turns, so neighbours in that order have about the same amount ahead of a given job, and the
-#: estimate is good to a tenth or better.
+#: Users take turns, so neighbours in that order have about the same amount ahead of a given job. The estimate is off
+#: by at most a tenth.
 MAX_EXACT_USERS = 250
 #: How many users' turns a batch may skip for its engine's loaded model.
 MAX_SKIPPED_TURNS = 100
-#: Seconds after which half of somebody's recent use is forgotten.
+#: Seconds after which half of a user's recent use is forgotten.
 HALF_LIFE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A queued job, which costs so many credits to draw, with these models.
+    """A queued job: its cost in credits, and the models that it needs.
 
-    Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together, and need the same models. Raises
-    ValueError for a job that costs nothing or asks for no image.
+    Ids rise in order of acceptance. Jobs with equal `batch_key` can be drawn together and need the same models. Raises
+    ValueError for a job that costs nothing or has no image.
     """
 
     job_id: int
@@ -69,7 +69,7 @@ class QueuedJob:
     images: int
     batch_key: Hashable
     models: tuple[str, ...] = ()
-    #: Of one of its images, in one pass of the network.
+    #: Tokens of one of its images in one pass of the network.
     tokens: int = 0
 
     def __post_init__(self) -> None:
@@ -81,11 +81,11 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What the queue has to know about an engine that takes from it.
+    """What the queue must know about an engine that takes from it.
 
-    loaded: the models that it has loaded; None: whatever a job needs.
-    swap_seconds: how long it takes to load another.
-    full_pass: with so many tokens in a batch it is busy, and more would save no time; None: not known.
+    loaded: the models that it has loaded; None: any that a job needs.
+    swap_seconds: how long loading another model takes.
+    full_pass: how many tokens in a batch keep it busy, so that more would save no time; None: unknown.
     """
 
     seconds_per_credit: float = 0.0
@@ -98,11 +98,11 @@ class Consumer:
         return 0 if self.loaded is None else len(set(job.models) - self.loaded)
 
     def seconds_for(self, job: QueuedJob) -> float:
-        """About how long it would take for a job."""
+        """About how long the engine would take for a job."""
         return job.cost * self.seconds_per_credit + self.swaps_for(job) * self.swap_seconds
 
     def is_busy_with(self, tokens: int) -> bool:
-        """Whether a batch of so many tokens keeps it busy, so that more jobs would only make the others wait."""
+        """Whether a batch of `tokens` keeps it busy, so that more jobs would only make the others wait."""
         return self.full_pass is not None and tokens >= self.full_pass
 
 
@@ -114,7 +114,7 @@ ANY_CONSUMER = Consumer()
 class QueuePosition:
     """What will be taken before a job, if nothing joins or leaves the queue. The batch in progress is not counted.
 
-    Exact while at most `MAX_EXACT_USERS` users have something ahead of the job, and estimated beyond.
+    Exact while at most `MAX_EXACT_USERS` users have jobs ahead of it, otherwise an estimate.
     """
 
     jobs_ahead: int
@@ -122,7 +122,7 @@ class QueuePosition:
 
 
 class FairQueue:
-    """An index over the waiting jobs that the database owns; build it again by `put` for each of them.
+    """An index of the waiting jobs in the database. After a start it is rebuilt by `put` for each of them.
 
     `half_life` is in seconds of `clock`, which never runs backwards.
     """
@@ -150,9 +150,9 @@ class FairQueue:
         self._closed = False
 
     def restore_usage(self, lately: Mapping[int, float]) -> None:
-        """What each user has used already, in credits drawn, not those that are only reserved.
+        """Set each user's recent use, in credits drawn; credits of queued jobs do not count.
 
-        Of who has jobs in line already, the queue knows it.
+        Users with queued jobs are skipped, because the queue already tracks their use.
         """
         now = self._clock()
         for user_id, spent in lately.items():
@@ -161,10 +161,10 @@ class FairQueue:
             self._users[user_id] = _User(self._virtual_time, micro(spent), now, self._half_life)
 
     async def take(self, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:
-        """The next batch, once there is one: never empty, unless the queue was closed.
+        """Wait for the next batch. It is empty only if the queue was closed.
 
-        Where several consumers wait, the one goes first that would have the next job done soonest. A job of more images
-        than the largest batch comes alone. Cancelling a `take` loses no job.
+        If several consumers wait, the one that would finish the next job soonest gets it. A job with more images than
+        the largest batch comes alone. Cancelling `take` loses no job.
         """
         request = _Request(consumer)
         self._requests.insert(0, request)
@@ -181,7 +181,7 @@ class FairQueue:
         return request.batch
 
     def take_now(self, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:
-        """As `take`, but empty if nothing waits."""
+        """Like `take`, but returns at once: empty if no job waits."""
         request = _Request(consumer)
         self._requests.insert(0, request)
         self._dispatch()
@@ -190,16 +190,16 @@ class FairQueue:
         return request.batch
 
     def put(self, waiting: QueuedJob) -> None:
-        """Joins its user's jobs, in order of acceptance. Raises ValueError if the job already waits."""
+        """Add a job to its user's jobs, in order of acceptance. Raises ValueError if the job already waits."""
         user = self._user(waiting.user_id)
         if not user.line:
             user.start = max(user.start, self._virtual_time)
         self._join(waiting, user)
 
     def put_back(self, waiting: QueuedJob) -> None:
-        """A taken job that was not drawn: to where it was in the fair order, and what it paid is returned.
+        """Return a taken job that was not drawn to its place in the fair order, and refund its price.
 
-        Raises ValueError if the job already waits. A job that this queue did not give out is simply `put`.
+        Raises ValueError if the job already waits. A job that was not taken from this queue is added as by `put`.
         """
         receipt = self._receipts.get(waiting.job_id)
         if receipt is None:
@@ -211,7 +211,7 @@ class FairQueue:
         self._rank(user)
 
     def remove(self, job_id: int) -> QueuedJob | None:
-        """Removes a cancelled job, free of charge. None: it is not in the queue."""
+        """Remove a cancelled job without charging its user. None: it is not in the queue."""
         waiting = self._waiting.pop(job_id, None)
         if waiting is not None:
             user = self._users[waiting.user_id]
@@ -220,10 +220,10 @@ class FairQueue:
         return waiting
 
     def position(self, job_id: int) -> QueuePosition | None:
-        """How much is taken before this job, by the current fair order. None: it is not in the queue.
+        """How much will be taken before this job, by the current fair order. None: it is not in the queue.
 
-        Takes a binary search, about a microsecond, for each of at most `MAX_EXACT_USERS` users, however many jobs they
-        have.
+        Costs one binary search, about a microsecond, for each of at most `MAX_EXACT_USERS` users, however many jobs
+        they have.
         """
         waiting = self._waiting.get(job_id)
         if waiting is None:
@@ -266,17 +266,17 @@ class FairQueue:
         return self._closed
 
     def close(self) -> None:
-        """`take` returns nothing more. Queued jobs stay, in the database too."""
+        """Make `take` return no more jobs. Queued jobs stay, also in the database."""
         self._closed = True
         self._dispatch()
 
     def clear(self) -> None:
-        """Forget all waiting jobs, for instance because another bot has taken the database over."""
+        """Forget all waiting jobs, for instance because another bot has taken over the database."""
         for job_id in list(self._waiting):
             self.remove(job_id)
 
     def _dispatch_soon(self) -> None:
-        """Soon, not at once: jobs that are put at the same time may share the batch."""
+        """Dispatch in the next round of the event loop, so that jobs added at the same time may share a batch."""
         if self._requests and self._dispatching is None:
             self._dispatching = asyncio.get_running_loop().call_soon(self._dispatch)
 
@@ -360,7 +360,7 @@ class FairQueue:
         self._dispatch_soon()
 
     def _rank(self, user: "_User") -> None:
-        """Moves a user whose first job or start has changed to the right place in the order."""
+        """Move a user whose first job or start has changed to the right place in the order."""
         turn = (user.start, user.line.job_ids[0], user) if user.line else None
         if turn == user.turn:
             return
@@ -371,7 +371,7 @@ class FairQueue:
         user.turn = turn
 
     def _forget(self, now: float) -> None:
-        """Keeps memory constant: drops old receipts, and users about whom nothing is left to remember."""
+        """Bound the memory: drop old receipts, and users without jobs and recent use."""
         while len(self._receipts) > _MAX_RECEIPTS:
             self._receipts.popitem(last=False)
         for user_id in [user_id for user_id, _ in zip(self._users, range(2), strict=False)]:
@@ -395,14 +395,14 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Receipt:
-    """What a taken job moved its user's start on by, and when."""
+    """By how much a taken job advanced its user's start, and when."""
 
     paid: int
     at: float
 
 
 class _User:
-    """One user's line, start and recent use. Credits are in millionths, and so is virtual time."""
+    """One user's queued jobs (`line`), start and recent use. Credits and virtual time are in millionths."""
 
     __slots__ = ("half_life", "line", "passed_over_until", "start", "turn", "usage", "used_at")
 
@@ -431,13 +431,14 @@ class _User:
         self.used_at = now
 
     def start_of(self, index: int, now: float) -> int:
-        """When, in virtual time, the job at `index` of the line may begin."""
+        """When, in virtual time, the user's job at `index` may begin."""
         usage = self.used_by(now)
         return self.start + price(usage + self.line.cost_of_first(index)) - price(usage)
 
     def before(self, start: int, job_id: int, now: float) -> tuple[int, int]:
-        """How many jobs of the line go before another user's job of that `start` and id, given that the first does, and
-        what they cost together. It runs for many users whenever someone asks for their place, so it has to be fast.
+        """How many of the user's jobs go before another user's job with this `start` and id, and their total cost.
+
+        The first must go before it. Every request for a position calls this for many users, so it must be fast.
         """
         bounds = self.line.bounds
         first = bounds[0]
@@ -451,5 +452,5 @@ class _User:
         return count, bounds[count] - first
 
 
-#: A user's start and first job, which no two users share, so that users themselves are never compared.
+#: A user's start, first job, and the user. No two users share a first job, so `_User` objects are never compared.
 _Turn = tuple[int, int, _User]

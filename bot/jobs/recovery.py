@@ -1,4 +1,4 @@
-"""After a start: continues the jobs that the previous run left unfinished."""
+"""Continues, after a start, the jobs that the previous run left unfinished."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-#: A steady user's use in this time is as much as a queue with HALF_LIFE would still remember.
+#: What a steady user draws in this time equals the recent use that a queue with HALF_LIFE would remember.
 RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
-#: Times that a job is started, restarts included, before it is assumed to crash the bot.
+#: How often a job is started, restarts included, before it is assumed to crash the bot.
 MAX_STARTS = 5
 
 
@@ -32,9 +32,9 @@ class Recovery:
         self._status = status
 
     async def run(self, *, counting: bool = True) -> None:
-        """Once after each time that the claim was taken, before anything is drawn.
+        """Call once after each time the claim was taken, before anything is drawn.
 
-        `counting`: whether the interruption counts as an attempt of the running jobs, which may have caused it.
+        `counting`: whether the interruption counts as an attempt of the running jobs, because they may have caused it.
         """
         unfinished = await self._database.jobs.requeue_interrupted(counting=counting)
         self._queue.restore_usage(await self._recent_use(unfinished.waiting))
@@ -48,7 +48,7 @@ class Recovery:
                 await self._requeue(job)
 
     async def _recent_use(self, waiting: Sequence[Job]) -> dict[int, float]:
-        """Credits drawn lately by each user, so that a restart increases nobody's share. Queued jobs do not count."""
+        """Credits recently drawn by each user, so that a restart increases no share. Queued jobs do not count."""
         usage = dict(await self._database.quotas.spent_lately(RECENT_USE))
         for job in waiting:
             usage[job.user_id] = usage.get(job.user_id, 0.0) - job.cost
@@ -66,6 +66,6 @@ class Recovery:
             logger.error("it cannot be read: %s", error)
             await self._outbox.fail(job, messages.NOTHING_CAME)
             return
-        if job.id not in self._queue:  # else it was accepted this moment
+        if job.id not in self._queue:  # it is, if it was only just accepted
             self._queue.put(entry)
         self._status.note_queued(job, at_once=False)

@@ -1,4 +1,4 @@
-"""From an acknowledged interaction to a queued job: resolves options, checks rules, stores and queues the job."""
+"""Turns an acknowledged interaction into a queued job: resolves options, checks rules, stores and queues the job."""
 
 from __future__ import annotations
 
@@ -82,20 +82,20 @@ NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try a
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """What somebody wants drawn. `prompt` is what they typed.
+    """What a user asks to draw. `prompt` is what they typed.
 
-    kind: what was done: imagine, reroll, vary, upscale, edit, again, compare, alone, redraw or extend.
-    options: set in the command; what is unset comes from preferences and server.
-    source: the PNG file of an image to draw from; None takes that of `parent`, if it was drawn from one, with its area.
-    area: the part of the source that is redrawn; None for all of it.
-    mask: the PNG file of a mask that is kept with the job; without an `area` only to be offered.
-    parent: the image that it comes from.
-    variation: how far from each seed's own noise.
-    comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
+    kind: imagine, reroll, vary, upscale, edit, again, compare, alone, redraw or extend.
+    options: those set in the command; unset ones come from the user's preferences and the server.
+    source: the PNG file of an image to draw from; None uses that of `parent`, if it has one, with its area.
+    area: the part of the source to redraw; None for all of it.
+    mask: the PNG file of a mask to store with the job; without an `area` it is only offered to the user.
+    parent: the image that the request is about.
+    variation: how far the noise departs from the seed's own.
+    comparison: what varies from image to image, all with one seed; excludes `source` and `variation`.
     repeats: recipes to draw again, one for each image.
     note: shown only to the user once the job is queued.
-    replaces: a job of the same user that is cancelled with a refund if this one is accepted while it is still queued.
-    draft: what was typed into the form it came from; a refusal stores it and offers to reopen the form.
+    replaces: a job of the same user, cancelled with a refund if it is still queued when this one is accepted.
+    draft: what was typed into the form; a refusal stores it and offers to reopen the form.
     """
 
     kind: str
@@ -115,9 +115,9 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class _ResolvedRequest:
-    """A request with what its user, its server and the models add to it.
+    """A request with everything that its user, its server and the models add to it.
 
-    request: with the file that it draws from, and notes on what was changed. options: all that are known by now.
+    request: with its source file, and notes about changes. options: including those of the user and the server.
     """
 
     request: JobRequest
@@ -161,12 +161,12 @@ class Submitter:
         self._accepted = accepted
         self._refused = refused
         self._log_refusal = log_refusal
-        #: How often somebody's data was erased. Each time, a job may be gone before it is in the queue.
+        #: How often a user's data was erased: an erasure may delete a job before it is in the queue.
         self._erasures = 0
         database.privacy.watch_erasures(self._note_erasure)
 
     async def submit(self, origin: Origin, request: JobRequest) -> bool:
-        """Queues the request, or tells the user privately why not. Returns whether it was accepted."""
+        """Queue the request, or tell the user privately why not. Returns whether it was accepted."""
         try:
             resolved = await self._resolve(origin.interaction, request)
             spec, allowance = await self._check(origin, resolved)
@@ -200,7 +200,7 @@ class Submitter:
         """Raises _RequestRefused."""
         request, options = resolved.request, resolved.options
         try:
-            # In a thread, as `permit`: for a prompt that is made to take long, both do.
+            # In a thread, like `permit`: a malicious prompt can make both slow.
             spec = await asyncio.to_thread(self._spec, resolved)
         except InvalidComparison as error:
             raise _RequestRefused(str(error)) from None
@@ -275,13 +275,13 @@ class Submitter:
         return self._known.is_private(job_id)
 
     async def model_choice(self, interaction: Interaction, models: ModelInfo | None = None) -> ModelChoice:
-        """Which models the user may choose there, and which one is used. `models`: if they are known already."""
+        """Which models the user may choose there, and which one is used. `models`: if already known."""
         models = models or await self._model()
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         return ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
 
     async def limits(self, interaction: Interaction, native: NativeSettings) -> EffectiveLimits:
-        """What may be asked for there at most, with a model of these native settings."""
+        """The limits of a request there, with a model of these native settings."""
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         return effective_limits(settings, native)
 
@@ -289,7 +289,7 @@ class Submitter:
         return read_stored_options(await self._database.preferences.defaults(user_id))
 
     async def preset(self, user_id: int, name: str | None) -> Options | None:
-        """None if the user has none of that name."""
+        """A user's preset; None if they have none with that name."""
         kept = None if name is None else await self._database.preferences.preset(user_id, name)
         return None if kept is None else read_stored_options(kept)
 
@@ -329,7 +329,7 @@ class Submitter:
         )
 
     async def _refused_since(self, interaction: Interaction) -> PolicyRefusal | None:
-        """A block or a pause that came while a job was being accepted, and so may have found nothing to end."""
+        """A block or pause that came while a job was being accepted, and so may not have cancelled it."""
         with suppress(StorageUnavailable):  # it is queued already
             settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
             if (refusal := pause_refusal(settings)) is not None:
@@ -375,7 +375,7 @@ class Submitter:
         return replace(request, source=await files.of_job(parent.job.id), area=area, mask=mask)
 
     async def _parent_id(self, request: JobRequest) -> int | None:
-        """Of the parent image itself, or of the grid that it is in."""
+        """The id of the parent image itself, or of the grid that it is in."""
         if request.parent is None:
             return None
         ids = {image.index: image.id for image in await self._database.images.of_job(request.parent.job.id)}
@@ -383,12 +383,12 @@ class Submitter:
 
     @with_job_log_context
     async def _enqueue(self, interaction: Interaction, job: Job, request: JobRequest, model: ModelInfo) -> None:
-        """Send notes and hints, for the user alone, once the job's message shows something.
+        """Queue a stored job. Send notes and hints to the user once the job's message shows something.
 
-        Until then Discord would turn a follow-up into that message, visible to everybody.
+        Before that, Discord would turn a follow-up into that message, visible to everybody.
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
-        if job.id not in self._queue:  # else it was found among the unfinished jobs this moment
+        if job.id not in self._queue:  # it is, if the recovery found it among the unfinished jobs meanwhile
             self._queue.put(queued_job(job))
         first_edit = self._status.note_queued(job)
         asides = await self._followups(job, request, model)
@@ -401,7 +401,7 @@ class Submitter:
                     await send_followup(interaction, each)
 
     async def _followups(self, job: Job, request: JobRequest, model: ModelInfo) -> list[str | StaticLayout]:
-        """Notes and hints. Whatever happens here, the job stays queued."""
+        """Notes and hints for the user. Errors here are logged only, because the job is already queued."""
         try:
             hint = None
             if job.kind in ("imagine", "edit"):
@@ -422,10 +422,10 @@ class Submitter:
 
 
 def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
-    """The request with a model that is there.
+    """The request with a model that exists.
 
-    An image's or a preset's may be gone; then the usual one is used, and the user is notified. Images of
-    earlier releases say nothing of their model, for there was only the default one.
+    The model of an image or preset may have been removed; then the usual one is used, and the user is told. Images of
+    earlier releases name no model, because there was only the default one.
     """
     known, name = choice.models.models, request.options.model
     if name is None and request.parent is not None:

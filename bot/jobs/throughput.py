@@ -17,13 +17,13 @@ from bot.messages.job import QueueStatus
 from storage.jobs import Job
 
 _MAX_BATCHES = 64
-_HALF_LIFE = 8  # batches after which one counts half
-_MAX_SWAPS = 16  # batches that are counted for how often models are swapped, and how long that takes
+_HALF_LIFE = 8  # a batch counts half after this many newer ones
+_MAX_SWAPS = 16  # recent batches that show how often models are swapped, and how long that takes
 _OUTLIER = 2.0  # a batch this many times slower or faster than the median is left out
 
 
 class Forecast:
-    """When jobs will be ready: from the running batches, the queue, and how fast each engine has drawn."""
+    """Estimates when jobs will be ready from the running batches, the queue, and how fast each engine has drawn."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Forecast:
         engines: Callable[[], Sequence[Throughput]],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`engines`: those that draw at present."""
+        """`engines` returns those that currently draw."""
         self._queue = queue
         self._engines = engines
         self._clock = clock
@@ -46,7 +46,7 @@ class Forecast:
         return QueueStatus(position.jobs_ahead, ready_at)
 
     def seconds_until_drawn(self, job_id: int) -> float | None:
-        """About how long an unfinished job still takes. None: nothing was drawn yet, or the job is not known."""
+        """About how long an unfinished job still takes. None: nothing was drawn yet, or the job is unknown."""
         return self._seconds(job_id, lambda: self._queue.position(job_id))
 
     def _seconds(self, job_id: int, find_position: Callable[[], QueuePosition | None]) -> float | None:
@@ -69,20 +69,20 @@ class Forecast:
                 for engine, (free_in, consumer) in zip(engines, stretches, strict=True)
             ],
         )
-        # The engine that is free first then, and of several that are free the fastest.
+        # The engine that is free first by then takes it; of several free engines, the fastest.
         return sum(min((max(due, free_in), engine.seconds_for(waiting)) for free_in, engine in stretches))
 
 
 def typical_pace(engines: Iterable[Throughput]) -> float | None:
-    """The median seconds per credit, which engines borrow that have drawn nothing yet; None if none has."""
+    """The median seconds per credit, used for engines that have drawn nothing yet; None if no engine has drawn."""
     known = [engine.pace.seconds_per_credit for engine in engines if engine.pace.seconds_per_credit is not None]
     return statistics.median(known) if known else None
 
 
 def seconds_until_taken(credits: float, engines: Sequence[tuple[float, float]]) -> float:
-    """In how many seconds engines will have taken so many queued credits.
+    """In how many seconds the engines will have taken `credits` from the queue.
 
-    engines: of each, in how many seconds it is free, and its seconds per credit.
+    engines: for each, the seconds until it is free, and its seconds per credit.
     """
     at = given = rate = 0.0
     for free_in, seconds_per_credit in sorted(engines):
@@ -114,11 +114,11 @@ class Throughput:
         self._clock = clock
         self.pace = Pace()
         self.batch = NO_BATCH
-        #: The models that the engine has loaded; None: whatever a job needs.
+        #: The models that the engine has loaded; None: any that a job needs.
         self.loaded: frozenset[str] | None = None
-        #: As `EngineDescription.full_pass`.
+        #: See `EngineDescription.full_pass`.
         self.full_pass: int | None = None
-        self._swaps: deque[float] = deque(maxlen=_MAX_SWAPS)  # seconds that one took
+        self._swaps: deque[float] = deque(maxlen=_MAX_SWAPS)  # seconds that each took
         self._lately: deque[tuple[float, int]] = deque(maxlen=_MAX_SWAPS)  # credits and swaps of batches
 
     def take(self, batch: Sequence[QueuedJob]) -> None:
@@ -147,7 +147,7 @@ class Throughput:
 
     @property
     def swap_seconds_per_credit(self) -> float:
-        """Seconds that went into swaps lately, for each credit drawn."""
+        """Seconds recently spent on swaps, per credit drawn."""
         credits = math.fsum(credits for credits, _ in self._lately)
         return self.swap_seconds * sum(swaps for _, swaps in self._lately) / credits if credits else 0.0
 
@@ -161,7 +161,7 @@ class Throughput:
         return Consumer(own if own is not None else typical or 0.0, self.loaded, self.swap_seconds, self.full_pass)
 
     def seconds_left(self, typical: float, now: float) -> float:
-        """Until it has drawn its current batch."""
+        """Seconds until it has drawn its current batch."""
         if not self.batch.job_ids:
             return 0.0
         drawing = self.batch.credits * self.consumer(typical).seconds_per_credit
@@ -182,24 +182,24 @@ class _MeasuredBatch:
 class Pace:
     """Seconds per credit: the total time of recent batches over their total credits, newer batches counting more.
 
-    A batch whose rate is far from the weighted median (the first after a start, one that hung) is left out, so one
-    outlier among several moves nothing, while a lasting change wins once it holds the weight of the majority.
+    A batch whose rate is far from the weighted median (the first after a start, one that hung) is left out. So a single
+    outlier changes nothing, and a lasting change takes effect once it has most of the weight.
     """
 
     def __init__(self) -> None:
         self._batches: deque[_MeasuredBatch] = deque(maxlen=_MAX_BATCHES)
-        #: None: nothing was drawn yet, so nobody knows.
+        #: None: nothing was drawn yet.
         self.seconds_per_credit: float | None = None
 
     def learn(self, credits: float, seconds: float) -> None:
-        """A batch of so many credits took so many seconds. Raises ValueError unless both are above zero."""
+        """Record that a batch of `credits` took `seconds`. Raises ValueError unless both are above zero."""
         if not (0 < credits < math.inf and 0 < seconds < math.inf):
             raise ValueError(f"A batch of {credits} credits in {seconds} seconds; both must be above zero.")
         self._batches.appendleft(_MeasuredBatch(credits, seconds))
         self.seconds_per_credit = self._typical_rate()
 
     def estimate(self, credits: float) -> float | None:
-        """Seconds that `credits` of work will take. None: nothing was drawn yet, so nobody knows."""
+        """Seconds that `credits` of work will take. None: nothing was drawn yet."""
         return None if self.seconds_per_credit is None else credits * self.seconds_per_credit
 
     def _typical_rate(self) -> float:
@@ -211,7 +211,7 @@ class Pace:
 
 
 def _weighted_median(values: list[tuple[float, float]]) -> float:
-    """The least value at which half of the weight is reached, of pairs (value, weight)."""
+    """The smallest value at which half of the weight is reached. `values` are pairs (value, weight)."""
     half = math.fsum(weight for _, weight in values) / 2
     reached = 0.0
     for value, weight in sorted(values):

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 #: Attempts to draw a job before it fails.
 MAX_ATTEMPTS = 2
-#: Seconds that images wait at most for the next batch to be marked as running, before they are stored.
+#: The longest that images wait, in seconds, for the next batch to be marked as running before they are stored.
 MAX_STORING_DELAY = 1.0
 
 
@@ -66,9 +66,9 @@ class WorkerServices:
 
 @dataclass(eq=False)
 class _Batch:
-    """Jobs in a worker's hands, from the queue until their images are stored.
+    """Jobs that a worker has taken from the queue, until their images are stored.
 
-    job_ids: without those that were queued again. cancelled: those of them that nobody wants any more.
+    job_ids: without those that were queued again. cancelled: those of them that were cancelled.
     """
 
     job_ids: set[int]
@@ -85,8 +85,8 @@ class _DrawnJob:
 class Worker:
     """One engine's loop. An engine that dies is restarted; meanwhile others draw its batch.
 
-    The images of a batch are stored while the engine draws the next one. What is stored waits until that one is marked
-    as running, so that the engine waits for no other transaction of this worker.
+    The images of a batch are stored while the engine draws the next one. Storing waits until that one is marked as
+    running, so that the engine never waits for another transaction of this worker.
     """
 
     def __init__(self, engine: SupervisedEngine, services: WorkerServices) -> None:
@@ -96,9 +96,9 @@ class Worker:
         self._queue = services.queue
         self._database = services.database
         self._outbox = services.outbox
-        self._batches: list[_Batch] = []  # the one that is drawn, and the one before while it is stored
+        self._batches: list[_Batch] = []  # the one being drawn, and the previous one while it is stored
         self._storing: asyncio.Task[None] | None = None
-        #: Set once the next batch is running, or there is none.
+        #: Set once the next batch is marked as running, or there is none.
         self._may_store = asyncio.Event()
 
     async def run(self) -> None:
@@ -146,7 +146,7 @@ class Worker:
             await self.engine.restart()
 
     async def _take(self, died: Callable[[], None]) -> tuple[QueuedJob, ...]:
-        """As `FairQueue.take`; `died` is called if the engine dies meanwhile, and has to cancel this."""
+        """Like `FairQueue.take`; if the engine dies meanwhile, `died` is called and must cancel this."""
         watching = asyncio.create_task(self.engine.wait_for_death())
 
         def ended(_: object) -> None:
@@ -165,7 +165,7 @@ class Worker:
         return self.throughput.consumer(self._services.typical_pace())
 
     def discard(self, job_id: int) -> None:
-        """Draw no more of such a job; it stops within a step, unless other jobs of the batch are still wanted."""
+        """Stop drawing a job. The engine stops within a step, unless other jobs of the batch are still wanted."""
         for batch in self._batches:
             if job_id in batch.job_ids:
                 batch.cancelled.add(job_id)
@@ -185,7 +185,7 @@ class Worker:
             self.throughput.end()
 
     async def _draw(self, batch: _Batch, job_ids: Sequence[int]) -> Sequence[_DrawnJob]:
-        """The images of a batch's jobs. Those of a batch that fails are queued again or end."""
+        """Draw the images of a batch's jobs. If the batch fails, its jobs are queued again or fail."""
         jobs, sources = await asyncio.gather(
             self._started(job_ids), retry_storage(lambda: self._database.source_images.of_jobs(job_ids))
         )
@@ -230,7 +230,7 @@ class Worker:
         finally:
             self._may_store.set()
         for job_id in job_ids:
-            if job_id not in started:  # not wanted any more, or started by an attempt whose answer was lost
+            if job_id not in started:  # cancelled, or started by an attempt whose answer was lost
                 job = await retry_storage(partial(self._database.jobs.get, job_id))
                 if job is not None and job.state is JobState.RUNNING:
                     started[job_id] = job
@@ -266,7 +266,7 @@ class Worker:
 
     @with_job_log_context
     async def _keep(self, job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> None:
-        """Stores the images of a job and has them delivered, if they may be shown."""
+        """Store the images of a job and have them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not spec.age_restricted:
             verdict = self._services.image_policy.verdict(image.labels for image in images)
@@ -277,7 +277,7 @@ class Worker:
             return
         new = _new_images(job, spec, images)
         if spec.comparison is not None:
-            with speaking(ENGLISH):  # the letters that the grid's font has
+            with speaking(ENGLISH):  # the grid's font has only these letters
                 file = await asyncio.to_thread(grid, spec.comparison, [each.content for each in new], job.prompt)
             notes = tuple(dict.fromkeys(note for each in new for note in each.notes))
             labels = _highest(image.labels for image in images)
@@ -288,7 +288,7 @@ class Worker:
             self._outbox.deliver_later(job)
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
-        """After a failed batch: its jobs are drawn again, each alone, or fail with an explanation."""
+        """After a failed batch, draw its jobs again, each alone, or let them fail with an explanation."""
         logger.error("the batch failed: %s", error)
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
@@ -298,7 +298,7 @@ class Worker:
                 self._put_back(job)
 
     async def _return(self, jobs: Sequence[Job]) -> None:
-        """Jobs that are still wanted go back in line: the claim seemed lost while they were drawn, and was not."""
+        """Queue jobs again that are still wanted: the claim seemed lost while they were drawn, but was not."""
         for job in jobs:
             if await retry_storage(partial(self._database.jobs.requeue, [job.id])):
                 self._put_back(replace(job, attempts=job.attempts - 1))

@@ -1,4 +1,4 @@
-"""All workers: each takes jobs from the one queue for its own engine."""
+"""Runs all workers: each takes jobs from the shared queue for its own engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that deliveries have when the bot stops.
+#: Seconds that deliveries may take when the bot stops.
 CLOSE_TIMEOUT = 10.0
 
 
@@ -68,16 +68,16 @@ class Workers:
         loop = asyncio.get_running_loop()
         self._first_description: asyncio.Future[EngineDescription] = loop.create_future()
         self._hopeless: asyncio.Future[None] = loop.create_future()
-        #: The description of the model loaded last; None if there was none.
+        #: The description of the model loaded last; None if none was loaded yet.
         self.loaded_description: EngineDescription | None = None
         #: When jobs will be ready.
         self.forecast = Forecast(queue, self._throughputs)
 
     async def run(self) -> None:
-        """Draw until the queue is closed. If it is cancelled, drawing ends within a step; it may run again.
+        """Draw until the queue is closed. If this is cancelled, drawing ends within a step; it may run again.
 
-        Raises CheckpointError or EngineFailed where every engine failed to load for a reason that the operator must
-        fix, and none ever had its model.
+        Raises CheckpointError or EngineFailed if every engine failed to load for a reason that the operator must fix,
+        and none ever had its model.
         """
         self._running = {worker: asyncio.create_task(self._run(worker)) for worker in self._workers}
         telling = asyncio.create_task(self._status.run(), name="status")
@@ -108,11 +108,10 @@ class Workers:
             watcher(job, progress)
 
     async def cancel(self, job_id: int) -> None:
-        """Drop a job that was cancelled in the database, in any state. Once this returns, nothing more is posted for
-        it.
+        """Drop a job, in any state, that was cancelled in the database. After this, nothing more is posted for it.
 
-        Drawing stops within a step, unless other jobs of the batch are still wanted. Requests not yet sent to Discord
-        are not waited for.
+        Drawing stops within a step, unless other jobs of the batch are still wanted. This does not wait for requests
+        that are not yet sent to Discord.
         """
         self.discard(job_id)
         await self._status.end(job_id)
@@ -120,7 +119,7 @@ class Workers:
         await self._outbox.drop(job_id)
 
     def discard(self, job_id: int) -> None:
-        """Start nothing more for such a job; a request about it may still be on its way."""
+        """Start nothing more for a job; a request about it may still be on its way."""
         self._queue.remove(job_id)
         for worker in self._workers:
             worker.discard(job_id)
@@ -137,7 +136,7 @@ class Workers:
             await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
 
     async def close(self, grace: float | None = None) -> None:
-        """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
+        """Let running deliveries finish. Those that wait for Discord are made after the next start.
 
         grace: seconds that the deliveries may take, and after them the engines' steps; None is CLOSE_TIMEOUT.
         """
@@ -149,7 +148,7 @@ class Workers:
 
     @property
     def loras(self) -> frozenset[str] | None:
-        """The LoRA files that every engine on another machine has; None where all engines are on this one."""
+        """The LoRA files that all engines on other machines have; None if all engines are on this one."""
         remote = [
             set(worker.engine.description.loras)
             for worker in self._workers
@@ -164,7 +163,7 @@ class Workers:
 
     @property
     def failures(self) -> int:
-        """Failed attempts to load in a row, of the engine with the fewest."""
+        """Consecutive failed attempts to load, of the engine with the fewest."""
         return min(worker.engine.failures for worker in self._workers)
 
     @property
@@ -175,7 +174,7 @@ class Workers:
 
     @property
     def loaded_models(self) -> tuple[str, ...]:
-        """The names of the diffusion models that some engine can draw with at once."""
+        """The names of the diffusion models that an engine has loaded and can use at once."""
         at_hand = (worker.engine.models_on_device or () for worker in self._workers if worker.engine.loaded)
         return tuple(sorted({name for names in at_hand for name in names if name}))
 
@@ -203,7 +202,7 @@ class Workers:
                 self._first_description = asyncio.get_running_loop().create_future()
             self._first_description.set_result(engine.description)
             return
-        if self.failures and not self._first_description.done():  # wakes those who wait
+        if self.failures and not self._first_description.done():  # wakes the callers that wait
             self._first_description.set_exception(ModelUnavailable())
             self._first_description.exception()
             self._first_description = asyncio.get_running_loop().create_future()
@@ -212,7 +211,7 @@ class Workers:
             self._hopeless.set_exception(engine.fatal or ModelUnavailable())
 
     def _problem(self, engine: SupervisedEngine, description: EngineDescription) -> str | None:
-        """Why an engine of another machine cannot draw for this bot: images must not depend on the engine."""
+        """Why an engine cannot draw for this bot, if it cannot: images must not depend on the engine."""
         is_elsewhere = bool(description.model_hash)
         if is_elsewhere and self._classifies and not description.classifies:
             return (
@@ -229,7 +228,7 @@ class Workers:
         )
 
     def _throughputs(self) -> Sequence[Throughput]:
-        """Of the engines that draw at present; of all, where none does."""
+        """Of the engines that currently draw; of all engines if none does."""
         drawing = [worker.throughput for worker in self._workers if worker.engine.loaded]
         return drawing or [worker.throughput for worker in self._workers]
 

@@ -1,1 +1,1 @@
-"""What the bot knows of its servers, with discord.py's cache and without it."""
+"""What the bot knows about its servers, with and without discord.py's cache."""

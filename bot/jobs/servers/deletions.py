@@ -1,7 +1,7 @@
-"""Collects the messages that were deleted in all servers, and has them looked at together.
+"""Collects the messages that were deleted in all servers, and has them processed in batches.
 
-Discord tells of every deletion, and few are of the bot's messages. While the database does not answer they would
-otherwise pile up, each asking again and again.
+Discord reports every deletion, and few concern the bot's messages. Processed one by one, they would pile up while the
+database is unavailable, each retrying on its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 logger = logging.getLogger(__name__)
 
-#: Messages that are looked at together: a statement takes some 30,000 values.
+#: Messages processed together. A database statement accepts about 30,000 values.
 MESSAGE_BATCH_SIZE = 1000
 
 
@@ -30,7 +30,7 @@ class Deletions:
             self._checking = asyncio.create_task(self._process_all(), name="deleted messages")
 
     async def close(self) -> None:
-        """What was not looked at is noticed after the next start, when its message cannot be edited."""
+        """Stop. Unprocessed deletions are noticed after the next start, when the message cannot be edited."""
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)

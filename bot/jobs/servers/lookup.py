@@ -1,6 +1,6 @@
-"""Servers, channels and members: from discord.py's cache, or else fetched from Discord and remembered for a minute.
+"""Looks up servers, channels and members: in discord.py's cache, else from Discord, whose answers it keeps a minute.
 
-The cache does not know archived threads, and in many servers there is none (`bot.ops.sharding`).
+The cache does not know archived threads, and a bot in many servers has no cache (`bot.ops.sharding`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Cache(Generic[T]):
 
 @dataclass(frozen=True)
 class ServerPage:
-    """Part of a list of servers, and what `ServerLookup.page` takes to show the one before and the one after."""
+    """Part of a list of servers, and the `begin` that `ServerLookup.page` takes for the page before and after."""
 
     servers: Sequence[discord.Guild]
     before: int | None
@@ -73,7 +73,7 @@ class ServerPage:
 
 
 class ServerLookup:
-    """`refused` is called with servers in which Discord refused something, and its error."""
+    """`refused` is called with the id of a server in which Discord refused a request, and the error."""
 
     def __init__(self, client: ShardedClient, refused: Callable[[int, Exception], None]) -> None:
         self._client = client
@@ -90,12 +90,12 @@ class ServerLookup:
     # Channels
 
     def known_place(self, guild_id: int, channel_id: int) -> ChannelContext | None:
-        """A channel that the cache knows."""
+        """A channel from the cache; None if it is not there."""
         channel = self._client.get_channel(channel_id)
         return None if channel is None else ChannelContext.of_channel(guild_id, channel)
 
     async def place(self, guild_id: int, channel_id: int) -> ChannelContext | None:
-        """A channel of a server as it is now; None: it no longer exists. Raises discord.HTTPException."""
+        """A channel of a server; None if it no longer exists. Raises discord.HTTPException."""
         if (known := self.known_place(guild_id, channel_id)) is not None:
             return known
         channel = await self._channel(guild_id, channel_id)
@@ -116,7 +116,7 @@ class ServerLookup:
         return ChannelContext.of_channel(guild_id, channel, parent)
 
     async def is_age_restricted(self, guild_id: int, channel_id: int) -> bool | None:
-        """None: unknown."""
+        """Whether a channel is age-restricted; None if unknown."""
         try:
             place = await self.place(guild_id, channel_id)
         except (discord.HTTPException, aiohttp.ClientError, OSError):
@@ -124,7 +124,7 @@ class ServerLookup:
         return None if place is None else place.age_restricted
 
     async def _parent(self, guild_id: int, channel: ServerChannel) -> ServerChannel | None:
-        """The channel of a thread that the cache does not know."""
+        """A thread's parent channel, if the cache does not have it."""
         if not isinstance(channel, discord.Thread) or channel.parent is not None:
             return None
         return await self._channel(guild_id, channel.parent_id)
@@ -150,7 +150,7 @@ class ServerLookup:
     async def server(self, guild_id: int | None, *thread_ids: int | None) -> discord.Guild | None:
         """A server with its channels and roles, and the bot as a member; None if the bot is not in it or cannot see it.
 
-        thread_ids: threads that are needed too, or channels, which do no harm. An archived one is in no cache.
+        thread_ids: threads to add to it, because no cache has archived threads. Ids of channels do no harm.
         """
         if guild_id is None:
             return None
@@ -179,7 +179,7 @@ class ServerLookup:
                 server._add_thread(thread)
 
     async def member(self, interaction: discord.Interaction[Any]) -> discord.Member | None:
-        """The member behind an interaction, with their roles; None outside of servers, and if unknown."""
+        """The member who made an interaction, with their roles; None outside of servers, and if unknown."""
         user = interaction.user
         if not isinstance(user, discord.Member) or self._client.caches_servers:
             return user if isinstance(user, discord.Member) else None
@@ -199,19 +199,19 @@ class ServerLookup:
         return await self._memberships.get(guild_id, partial(self.check_membership, guild_id))
 
     async def check_membership(self, guild_id: int) -> bool:
-        """The same, fetched now: the first server in the bot's list from this id on is this one. One request."""
+        """Ask Discord whether the bot is in a server: its list of the bot's servers must have the id. One request."""
         async for server in self._client.fetch_guilds(limit=1, after=discord.Object(guild_id - 1), with_counts=False):
             return server.id == guild_id
         return False
 
     async def count(self) -> int:
-        """How many servers the bot is in; without the cache Discord's figure, which is approximate."""
+        """How many servers the bot is in. Without the cache this is Discord's approximate number."""
         if self._client.caches_servers:
             return len(self._client.guilds)
         return (await self._client.application_info()).approximate_guild_count
 
     async def each(self) -> AsyncIterator[discord.Guild]:
-        """Every server by its id. Without the cache without their channels and roles, which `server` has."""
+        """Every server in order of id. Without the cache they lack channels and roles; `server` has these."""
         if self._client.caches_servers:
             for server in sorted(self._client.guilds, key=lambda server: server.id):
                 yield server
@@ -220,9 +220,9 @@ class ServerLookup:
             yield server
 
     async def page(self, begin: int, size: int) -> ServerPage:
-        """Some servers with the numbers of their members: the largest first, without the cache the oldest first.
+        """Some servers with their member counts: the largest first, or without the cache the oldest first.
 
-        begin: what an earlier page says is before or after it; 0 is the first page.
+        begin: `before` or `after` of another page; 0 is the first page.
         """
         if self._client.caches_servers:
             servers = sorted(self._client.guilds, key=lambda server: (-(server.member_count or 0), server.id))

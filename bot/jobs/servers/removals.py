@@ -1,7 +1,7 @@
-"""Notices that the bot was removed from a server if Discord does not say so: without discord.py's cache.
+"""Notices that the bot was removed from a server. Without discord.py's cache, Discord does not report it.
 
-Discord then refuses what the bot does there. Images that go out by an interaction's token are not refused, so servers
-with unfinished jobs are also looked at from time to time.
+Discord then refuses the bot's requests there. It does not refuse images sent with an interaction's token, so servers
+with unfinished jobs are also checked from time to time.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from storage.jobs import Job, Jobs
 
 logger = logging.getLogger(__name__)
 
-#: Discord's code for a server that does not exist. For one that the bot is not in it says so, or MISSING_ACCESS.
+#: Discord's code for a server that does not exist. If the bot is not in a server, it sends this or MISSING_ACCESS.
 UNKNOWN_SERVER = 10004
-#: Seconds between two rounds, and how many servers each checks: a small part of 50 requests a second.
+#: Seconds between two rounds, and how many servers each checks: a small part of the allowed 50 requests a second.
 ROUND_INTERVAL, SERVERS_PER_ROUND = 60.0, 25
 
 
 class Removals:
-    """`removed` is awaited with each server that the bot was removed from."""
+    """`removed` is awaited with the id of each server that the bot was removed from."""
 
     def __init__(
         self, client: ShardedClient, lookup: ServerLookup, jobs: Jobs, removed: Callable[[int], Awaitable[None]]
@@ -45,7 +45,7 @@ class Removals:
         self._looked_at: OrderedDict[int, None] = OrderedDict()  # the least recently checked first
 
     def refused(self, guild_id: int, error: Exception) -> None:
-        """Discord refused something in a server where the bot was: maybe it was removed. Checks, in the background."""
+        """Discord refused a request in a server, so the bot may have been removed: check that in the background."""
         code = error.code if isinstance(error, discord.HTTPException) else None
         if self._client.caches_servers or code not in (UNKNOWN_SERVER, MISSING_ACCESS) or guild_id in self._checking:
             return
@@ -53,7 +53,7 @@ class Removals:
         task.add_done_callback(lambda _: self._checking.pop(guild_id, None))
 
     def refused_job(self, job: Job, error: Exception) -> None:
-        """The same for a job; ignored for user installs."""
+        """The same for a request about a job; ignored for user installs."""
         if job.guild_id is not None and job.parameters.get(IN_OWN_SERVER):
             self.refused(job.guild_id, error)
 
