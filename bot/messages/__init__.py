@@ -1,1 +1,1 @@
-"""What messages show."""
+"""Builds the texts and layouts of messages."""

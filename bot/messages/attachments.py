@@ -1,4 +1,4 @@
-"""Files in Discord's messages: which are images, and how they are downloaded, only from Discord."""
+"""Finds the images in Discord's messages and downloads them, only from Discord."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Maximum bytes of a file that is read.
+#: The largest file that is read, in bytes.
 MAX_FETCHED_SIZE = 25 << 20
 #: How many images of one message are read.
 MAX_IMAGES_READ = 4
 #: Seconds that a download may take.
 MAX_SECONDS = 60.0
-#: How often something is asked while a person waits, and seconds in between.
+#: How often a request is attempted while a user waits, and the seconds in between.
 MAX_ATTEMPTS, RETRY_DELAY = 3, 1.0
 TOO_MANY_REQUESTS = 429
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif")
@@ -41,7 +41,7 @@ TELLS_NOTHING = N_("That file has no settings inside. Many sites and chats remov
 
 @dataclass(frozen=True)
 class AttachedImage:
-    """An image of a message. `size`: bytes; None for one of our own, of which Discord does not say it."""
+    """An image of a message. `size`: bytes; None in the bot's own galleries, where Discord does not say it."""
 
     name: str
     url: str
@@ -81,7 +81,7 @@ async def read_parameters(client: discord.Client, image: AttachedImage) -> Param
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
     """A file on Discord's servers. URLs on other hosts are never opened, and redirects are not followed.
 
-    `size`: bytes, if Discord says so; no more than `MAX_FETCHED_SIZE` are taken in any case.
+    `size`: bytes, if known. The download stops at `MAX_FETCHED_SIZE` in any case.
     Raises UnusableImage.
     """
     if size is not None and size > MAX_FETCHED_SIZE:
@@ -114,9 +114,9 @@ async def _download(client: discord.Client, url: str) -> bytes:
 
 
 async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
-    """What Discord answers somebody who waits; asked up to MAX_ATTEMPTS times, because a lost connection says nothing.
+    """Ask Discord while a user waits: up to MAX_ATTEMPTS times if the connection or Discord fails.
 
-    Raises what the last time raised, and at once what is an answer.
+    Raises the last attempt's error; timeouts and errors that are an answer are raised at once.
     """
     for _ in range(MAX_ATTEMPTS - 1):
         try:
@@ -134,7 +134,7 @@ def is_kept_by_discord(url: str) -> bool:
 
 
 def attached_to(client: discord.Client, message: discord.Message) -> list[AttachedImage]:
-    """The images of a message; of galleries only our own are looked into, since Discord does not say their size."""
+    """The images of a message. Only the bot's own galleries are read, because Discord does not say their sizes."""
     attached = [
         AttachedImage(attachment.filename, attachment.url, attachment.size)
         for attachment in message.attachments
@@ -154,7 +154,7 @@ def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
 
 
 def gallery_media(message: discord.Message) -> list[discord.UnfurledMediaItem]:
-    """Everything in a message's galleries and thumbnails, also what is kept for another message."""
+    """Everything in a message's galleries and thumbnails, including files attached to another message."""
     return [media for component in message.components for media in _media(component)]
 
 

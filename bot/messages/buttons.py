@@ -1,8 +1,8 @@
 """The buttons and menus in a job's messages; no other module knows what their custom_ids look like.
 
-A button made here has no behaviour. What a press does is in `bot.components`, whose handlers are found by the
-templates of this module. A custom_id names a job, and an image by its place in the job; so it works after restarts and
-for images of months ago. Posted messages keep these custom_ids forever: never change their form.
+Buttons made here have no callback. `bot.components` has the handlers, which match custom_ids by the templates of this
+module. A custom_id names a job, and an image by its index in the job, so it works after restarts and for images that
+are months old. Posted messages keep these custom_ids forever: never change their format.
 """
 
 from __future__ import annotations
@@ -78,15 +78,15 @@ SHORT_LABELS: Mapping[str, str] = {
     "edit": N_("Edit…"),
     "more": N_("More…"),
 }
-#: Actions with a button for each of several images, a row each. Five of a row fit a phone if they are this short.
+#: Actions with a button for each of several images, one row per action. Labels this short fit five to a row on a phone.
 NUMBERED: Mapping[str, str] = {"upscale": N_("U{number}"), "vary-strongly": N_("V{number}")}
-#: Under an image with a message of its own. The rest is behind *More…* (`bot.components.more`).
+#: The buttons under a message with one image. The other actions are behind *More…* (`bot.components.more`).
 SINGLE_ACTIONS = ("reroll", "upscale", "vary-strongly", "edit", "more")
-#: What can be done with one image of a comparison, which is too small to be upscaled.
+#: The actions for one image of a comparison. Upscaling is not among them, because its images are too small.
 CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
-#: Under a comparison, below the menu of its images.
+#: The buttons under a comparison, below the menu of its images.
 GRID_ACTIONS = ("reroll", "info", "delete")
-#: In the menu of columns and rows: no cell stays chosen.
+#: The choice in the menu of columns and rows that clears all chosen cells.
 CLEAR = "clear"
 #: Buttons that Discord allows in a row.
 ROW_LENGTH = 5
@@ -106,11 +106,11 @@ EDIT_DESCRIPTION_TEMPLATE = r"anima:described-edit:([0-9]{1,18})"
 
 
 def image_template(action: str) -> str:
-    """Of the custom_ids of `image_button`."""
+    """The pattern of the custom_ids that `image_button` makes for an action."""
     return rf"anima:{action}:{_JOB_ID}:([0-9]{{1,2}})"
 
 
-#: Two of them have the number of the cells that were chosen before.
+#: Two of them end with the number (`number_of`) of the cells that were already chosen.
 REDRAW_TEMPLATES = {
     "cells": image_template("redraw-cells"),
     "lines": image_template("redraw-lines") + ":([0-9]{1,8})",
@@ -132,7 +132,7 @@ def image_rows(job: Job, spec: JobSpec) -> list[ui.ActionRow[Any]]:
 
 
 def rows_of(actions: Sequence[str], job_id: int, index: int = 0) -> list[ui.ActionRow[Any]]:
-    """Any number of buttons, in as many rows as they take."""
+    """Any number of buttons, in as many rows as they need."""
     starts = range(0, len(actions), ROW_LENGTH)
     return [action_row(tuple(actions[start : start + ROW_LENGTH]), job_id, index) for start in starts]
 
@@ -148,12 +148,12 @@ def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
 
 
 def short_button(action: str, job_id: int) -> ui.Button[Any]:
-    """The same under the only image of a message."""
+    """An `image_button` for the only image of a message, with a short label."""
     return ui.Button(label=say(SHORT_LABELS[action]), custom_id=f"anima:{action}:{job_id}:0")
 
 
 def numbered_button(action: str, job_id: int, index: int) -> ui.Button[Any]:
-    """The same for one of several images in a message; the label has its number."""
+    """An `image_button` for one of several images in a message, labelled with its number."""
     return ui.Button(label=say(NUMBERED[action], number=index + 1), custom_id=f"anima:{action}:{job_id}:{index}")
 
 
@@ -207,7 +207,7 @@ def cancel_button(job_id: int) -> ui.Button[Any]:
     return ui.Button(label=say("Cancel"), style=discord.ButtonStyle.secondary, custom_id=f"anima:cancel:{job_id}")
 
 
-#: What a moderator can do about a job's message and the person who asked for it.
+#: What a moderator can do about a job's message and its user.
 MODERATION: Mapping[str, str] = {
     "delete": N_("Delete"),
     "block": N_("Block"),
@@ -236,7 +236,7 @@ def edit_again_button(draft_id: int) -> ui.Button[Any]:
 
 
 def shows_images_of(job_id: int, message: discord.Message) -> bool:
-    """Whether the buttons under a message are those of this job's images."""
+    """Whether a message has the buttons of this job's images."""
     return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in custom_ids_in(message))
 
 
@@ -252,7 +252,7 @@ def confirm_unshare_button(share_id: int) -> ui.Button[Any]:
 
 
 def is_gallery_post(share_id: int, message: discord.Message) -> bool:
-    """Whether the buttons under a message are those of this post."""
+    """Whether a message has the buttons of this gallery post."""
     return f"anima:unshare:{share_id}" in custom_ids_in(message)
 
 
@@ -266,7 +266,7 @@ def job_id_in(message: discord.Message) -> int | None:
 
 
 def custom_ids_in(message: discord.Message) -> list[str]:
-    """Of its buttons and menus."""
+    """The custom_ids of a message's buttons and menus."""
     return [
         child.custom_id or ""
         for row in message.components
@@ -293,7 +293,7 @@ def describe_row(draft_id: int, count: int) -> ui.ActionRow[Any]:
 
 
 def described_row(draft_id: int) -> ui.ActionRow[Any]:
-    """What can be done with a description."""
+    """The buttons under a description."""
     draw, edit = f"anima:described-draw:{draft_id}", f"anima:described-edit:{draft_id}"
     return ui.ActionRow(
         ui.Button(label=say("Draw this"), style=discord.ButtonStyle.primary, custom_id=draw),

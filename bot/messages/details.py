@@ -53,7 +53,7 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def named_area(area: Area) -> tuple[str, str]:
-    """Which part of its source image a job redrew, by name."""
+    """The name and value that say which part of its source image a job redrew."""
     if area.extension is not None:
         added = [say(SIDES[side], pixels=pixels) for side, pixels in zip(SIDES, area.extension, strict=True) if pixels]
         return say("Extended by"), say(", ").join(added)
@@ -77,7 +77,7 @@ VARIANTS: Mapping[Variant, str] = {
 
 
 def describe_model(model: ModelInfo, is_default: bool, is_loaded: bool) -> str:
-    """What a model is, whether it is used unless another is chosen, and whether it can draw at once."""
+    """A model's variant, whether it is the default, and whether it is loaded."""
     said = [say(VARIANTS[model.native.variant])]
     said += [say("default")] if is_default else []
     said += [say("loaded")] if is_loaded else []
@@ -85,9 +85,9 @@ def describe_model(model: ModelInfo, is_default: bool, is_loaded: bool) -> str:
 
 
 def summary(spec: JobSpec) -> str:
-    """What a job's images have in common, on one line, and what is compared in them.
+    """What a job's images have in common and what they compare, on one line.
 
-    Their model is named only if it is not the one that was usual there.
+    The model is named only if it was not the usual one there.
     """
     settings = settings_line(*spec.recipes, usual_model=spec.usual_model)
     if spec.comparison is None:
@@ -96,9 +96,9 @@ def summary(spec: JobSpec) -> str:
 
 
 def settings_line(*recipes: Recipe, usual_model: str = "") -> str:
-    """The settings that are the same in all of some recipes, on one line, without seeds.
+    """The settings that all recipes share, on one line, without seeds.
 
-    usual_model: goes without saying.
+    usual_model: the model that is not named.
     """
     names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
     parts = [
@@ -115,13 +115,13 @@ def settings_line(*recipes: Recipe, usual_model: str = "") -> str:
 
 
 def _same(recipes: Sequence[Recipe], describe: Callable[[Recipe], str]) -> list[str]:
-    """The value that all recipes share, if they do."""
+    """A list with the value that all recipes share; empty if they differ."""
     different = {describe(recipe) for recipe in recipes}
     return list(different) if len(different) == 1 else []
 
 
 def _with_strengths(recipe: Recipe) -> list[str]:
-    """A strength of 1 is not shown."""
+    """The LoRAs with their strengths, except a strength of 1."""
     return [
         inline(name, 60) if strength == 1 else f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras
     ]
@@ -141,7 +141,7 @@ KINDS: Mapping[str, str] = {
 
 
 def describe_job(job: Job, source_url: str | None) -> str:
-    """What a job is: three pictures, an upscale of a picture. `source_url`: the message of the image it comes from."""
+    """What a job is, such as "3 pictures" or "upscale of a picture". `source_url`: the message of its source image."""
     if job.kind in KINDS:
         source = say("a picture")
         return say(KINDS[job.kind], source=source if source_url is None else f"[{source}]({source_url})")
@@ -160,7 +160,7 @@ def job_url(client: discord.Client, job: Job) -> str | None:
 
 
 def message_url(client: discord.Client, image: Image | None) -> str | None:
-    """The address of an image's message, if it has one that can be seen."""
+    """The link to an image's message, if others can see it."""
     if image is None or image.message_id is None or image.private or image.deleted_at is not None:
         return None
     channel = client.get_partial_messageable(image.channel_id, guild_id=image.guild_id)

@@ -1,4 +1,4 @@
-"""The engine's notes about what it could not do: as they are stored, and in the reader's language."""
+"""Stores the engine's notes about what it could not do, and words them in the reader's language."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bot.text.translation import N_, say
 from inference.notes import Note, NoteCode
 
-#: Why parts of a LoRA are not used, the end of USED_WITHOUT; and other notes.
+#: Why parts of a LoRA are not used (`reason` in USED_WITHOUT), and other notes.
 SENTENCES: Mapping[str, str] = {
     NoteCode.OTHER_LAYERS: N_("this model has no such layers."),
     NoteCode.OTHER_TEXT_ENCODER: N_("this model's text encoder, Qwen3, has no such layers."),
@@ -27,18 +27,18 @@ USED_WITHOUT = N_("The LoRA {lora} is used without {keys}: {reason}")
 
 
 def stored_note(note: str) -> str:
-    """A note on one line, which `word_note` reads."""
+    """A note as one line, which `word_note` reads."""
     if not isinstance(note, Note):
         return note
     return json.dumps({"code": note.code, "values": note.values, "text": str(note)})
 
 
 def word_note(stored: str) -> str:
-    """A stored note in the reader's language; one without a code that is known, in the engine's own words."""
+    """A stored note in the reader's language, or in the engine's own words if its code is unknown."""
     try:
         found = json.loads(stored)
         code, values, text = found["code"], dict(found["values"]), str(found["text"])
-    except (ValueError, TypeError, KeyError, RecursionError):  # of an earlier release, in any words
+    except (ValueError, TypeError, KeyError, RecursionError):  # from an earlier release, which stored plain text
         return stored
     try:
         reason = say(SENTENCES[code], **{"code": code, **values})  # a KeyError where a value is missing
@@ -47,5 +47,5 @@ def word_note(stored: str) -> str:
         keys, more = values["keys"], values.get("more")
         shown = keys if more is None else say("{named} and {count} more", named=keys, count=more)
         return say(USED_WITHOUT, lora=values["lora"], keys=shown, reason=reason)
-    except (KeyError, IndexError, ValueError):  # of a later release
+    except (KeyError, IndexError, ValueError):  # from a later release
         return text

@@ -17,11 +17,11 @@ Component: TypeAlias = "dict[str, Any]"
 
 
 MAX_BUTTON_LABEL, MAX_PLACEHOLDER = 80, 150
-#: Of a modal and its fields.
+#: Characters of a modal's title, and of its fields' labels, placeholders and descriptions.
 MAX_TITLE, MAX_FIELD_LABEL, MAX_FIELD_PLACEHOLDER, MAX_FIELD_DESCRIPTION = 45, 45, 100, 100
 #: A line is not cut below this length if something else can be cut.
 MIN_LINE_LENGTH = 60
-#: How many lines are kept of a text of many short lines.
+#: How many lines at the end of a text of many short lines are kept.
 LAST_LINES = 2
 ELLIPSIS = "…"
 #: Replaces text that Discord would treat as empty.
@@ -37,12 +37,12 @@ _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 def length(text: str) -> int:
-    """In UTF-16 units, as in JavaScript, which is never less than what Discord counts."""
+    """The length in UTF-16 units, as in JavaScript. It is never less than what Discord counts."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def truncate_to_limit(text: str, max_length: int) -> str:
-    """Cuts a text to `max_length` characters, at least one, without breaking escapes, mentions, links or emphasis."""
+    """Cut a text to `max_length` characters, at least one, without breaking escapes, mentions, links or emphasis."""
     if length(text) <= max_length:
         return text
     kept = text[: max(max_length - 1, 0)]
@@ -57,13 +57,13 @@ def truncate_to_limit(text: str, max_length: int) -> str:
 
 
 def _closed(text: str, mark: str) -> str:
-    """Removes what follows an unclosed mark."""
+    """Remove an unclosed mark and the text after it."""
     plain = _ESCAPED.sub("\0\0", text)
     return text[: plain.rindex(mark)] if plain.count(mark) % 2 else text
 
 
 def fit_components(components: list[Component]) -> list[Component]:
-    """Cuts each component to its own limit, and all texts together to the message's."""
+    """Cut each component to its own limit, and all texts together to the message's limit."""
     texts = []
     for component in _walk(components):
         match component.get("type"):
@@ -86,13 +86,13 @@ def fit_components(components: list[Component]) -> list[Component]:
 
 
 def fit_modal(modal: Component) -> Component:
-    """The same for a form."""
+    """Cut each text of a modal to its limit."""
     _truncate(modal, "title", MAX_TITLE)
     for component in _walk(modal["components"]):
         _truncate(component, "label", MAX_FIELD_LABEL)
         if component.get("type") == ComponentType.text_input.value:
             _truncate(component, "placeholder", MAX_FIELD_PLACEHOLDER)
-            if component.get("value"):  # it is submitted again, so it gets no ellipsis
+            if component.get("value"):  # the user submits it again, so it gets no ellipsis
                 component["value"] = component["value"][: component.get("max_length") or MAX_FIELD_LENGTH]
         elif component.get("type") == ComponentType.label.value:
             _truncate(component, "description", MAX_FIELD_DESCRIPTION)
@@ -132,7 +132,7 @@ def _fit_together(texts: list[Component], max_length: int) -> None:
 
 
 def _truncate_before_end(lines: list[str], max_length: int) -> str:
-    """Cuts in the middle and keeps the last lines."""
+    """Cut in the middle and keep the last lines."""
     end = "\n".join(["", *lines[-LAST_LINES:]])
     if len(lines) <= LAST_LINES or length(end) >= max_length:
         return truncate_to_limit("\n".join(lines), max_length)

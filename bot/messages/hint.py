@@ -50,7 +50,7 @@ class PromptHint:
 
     @classmethod
     def of(cls, job: Job, tags: TagIndex) -> Self | None:
-        """None where there is nothing to say."""
+        """The hint for a job's prompt; None if it needs none."""
         correction = correct(job.prompt, tags)
         return cls(job, correction) if correction.codes else None
 
@@ -64,7 +64,7 @@ class PromptHint:
 
 
 def moved_options(correction: Correction) -> list[str]:
-    """What a correction moves from the prompt to options, written as in the command."""
+    """What a correction moves from the prompt to options, with the options' names in the command."""
     named = {
         "negative": None if correction.negative is None else inline(correction.negative, MAX_NEGATIVE_SHOWN),
         "aspect": correction.aspect,

@@ -29,11 +29,11 @@ from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
-#: Maximum length of notes under an image, in characters; *Info* has all of them.
+#: The maximum length of the notes under an image, in characters. *Info* shows all of them.
 MAX_NOTES_SHOWN = 200
 READY_SOON = timedelta(seconds=10)
 PREVIEW_NAME = "preview.jpg"
-#: In front of a file's name it hides the file until it is clicked.
+#: Discord hides a file whose name begins with this until it is clicked.
 SPOILER = "SPOILER_"
 
 ENGINE_LOST = N_("Drawing this failed twice. Please try again with other settings.")
@@ -66,8 +66,8 @@ _ENGINE_REASONS = (
 _DELIVERY_REASONS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED, OUT_OF_REACH)
 _MODERATOR_REASONS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
 _OPERATOR_REASONS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
-#: Our reasons as they are stored: the sentence, or that of an earlier release. Others are the engine's own
-#: words, in English.
+#: The bot's own reasons by their stored form: the sentence, or that of an earlier release. Other stored reasons are
+#: the engine's words, in English.
 KNOWN_REASONS = {
     sentence: sentence for sentence in (*_ENGINE_REASONS, *_DELIVERY_REASONS, *_MODERATOR_REASONS, *_OPERATOR_REASONS)
 } | {
@@ -97,10 +97,7 @@ class ModelState(Enum):
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """A job's place in the queue, and roughly when it will be ready, if known.
-
-    model: whether it is loaded.
-    """
+    """A job's position in the queue, roughly when it will be ready, if known, and whether the model is loaded."""
 
     jobs_ahead: int
     ready_at: datetime | None
@@ -108,16 +105,16 @@ class QueueStatus:
 
 
 def message_locale(job: Job) -> str:
-    """The language of a job's message: the server's if everybody there sees it, else the person's.
+    """The language of a job's message: the server's if everybody there sees it, else the user's.
 
-    A job of an earlier release has no server's language written down.
+    Jobs of earlier releases did not store the server's language.
     """
     shared = job.parameters.get("guild_locale")
     return shared if isinstance(shared, str) and not job.private else job.locale
 
 
 def queued(job: Job, status: QueueStatus | None = None, note: str = "") -> StaticLayout:
-    """`note`: a further line while the job waits."""
+    """`note`: another line to show while the job waits."""
     text = ui.TextDisplay[Any](_under_prompt(job, _queue_status_text(status), note))
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
@@ -130,12 +127,12 @@ def cancelled(job: Job, *, by_moderator: bool = False) -> StaticLayout:
 
 
 def _under_prompt(job: Job, *lines: str) -> str:
-    """A job's prompt, and small lines under it."""
+    """A job's prompt with small lines below it."""
     return "\n".join([blockquote(job.prompt, MAX_PROMPT_SHOWN), *(f"-# {line}" for line in lines if line)])
 
 
 def moved(job: Job, url: str | None, *, quoted: bool = True) -> StaticLayout:
-    """For the message of a job whose images are elsewhere. `url`: of their message; None if it is a private one.
+    """For the message of a job whose images are in another one. `url`: that message; None if it is a private message.
 
     quoted: whether the prompt may be shown.
     """
@@ -174,7 +171,7 @@ def ready_text(stands: str, ready_at: datetime | None) -> str:
 def in_progress(
     job: Job, fraction: float, step: int, steps: int, preview: str | None = None, note: str = ""
 ) -> StaticLayout:
-    """`fraction` of all of the job is done. `preview`: the name of the attached file that shows how it is coming on."""
+    """`fraction`: how much of the whole job is done. `preview`: the name of the attached preview file."""
     done = round(BAR_CELLS * fraction)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
     progress = say("Drawing {bar} step {step} of {steps}", bar=bar, step=step, steps=steps)
@@ -187,7 +184,7 @@ def in_progress(
 def finished(
     job: Job, images: Sequence[Image], names: Sequence[str], parent_url: str | None, notes: str = ""
 ) -> StaticLayout:
-    """Refers to the attachments by `names`. `parent_url`: the message of the image that it was made from."""
+    """`names`: the attached files, one per image. `parent_url`: the message of the image that it was made from."""
     spec = JobSpec.of(job)
     gallery: ui.MediaGallery[Any] = ui.MediaGallery(
         *(
@@ -238,7 +235,7 @@ def describe_kind(job: Job, spec: JobSpec) -> str | None:
     return f"{kind} ({shown})"
 
 
-#: What a job did with its source image, by the job's kind.
+#: What a job did with its source image, by kind of job.
 KINDS = {
     "reroll": N_("re-rolled"),
     "vary": N_("varied"),
@@ -254,7 +251,7 @@ STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
 
 
 def transparency_offer(job: Job) -> StaticLayout:
-    """Says what became of the transparent parts of an uploaded image, and offers to redraw them."""
+    """Says what happened to the transparent parts of an uploaded image, and offers to redraw them."""
     words = say(
         "Your picture has transparent parts, so I put it on a white background. To draw something there "
         "instead, press the button:"
@@ -263,7 +260,7 @@ def transparency_offer(job: Job) -> StaticLayout:
 
 
 def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
-    """`reason` is already in the user's language; see `explain_reason`. `quoted`: whether the prompt may be shown."""
+    """`reason`: in the user's language, see `explain_reason`. `quoted`: whether the prompt may be shown."""
     lines = [blockquote(job.prompt, MAX_PROMPT_SHOWN)] if quoted else []
     return StaticLayout(ui.TextDisplay("\n".join([*lines, f"<@{job.user_id}> {reason} {say(NOT_CHARGED)}"])))
 
@@ -274,7 +271,7 @@ def reason_of(error: Exception) -> str:
         return ENGINE_LOST
     if str(error) == REDRAWS_NOTHING:
         return NOTHING_REDRAWN
-    if isinstance(error, InvalidRequest):  # it names the field first; the files were there when the job was accepted
+    if isinstance(error, InvalidRequest):  # its text begins with the field; the files existed when the job was accepted
         return {"model": MODEL_REMOVED, "loras": LORA_REMOVED}.get(str(error).partition(":")[0], str(error))
     return str(error)
 

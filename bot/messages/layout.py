@@ -12,7 +12,7 @@ from bot.messages.fit import fit_components
 class StaticLayout(ui.LayoutView):
     """A message's layout. Its buttons and menus are handled by their custom_ids, not by this view.
 
-    It is stopped from the start, for discord.py keeps every view that is not in memory as long as the bot runs.
+    It is stopped at once, because discord.py keeps every unstopped view in memory as long as the bot runs.
     """
 
     def __init__(self, *items: ui.Item[Any]) -> None:
@@ -28,7 +28,7 @@ class StaticLayout(ui.LayoutView):
 
 
 def without_quotes(view: ui.LayoutView) -> ui.LayoutView:
-    """A layout without its quoted lines: in a job's message, those of the prompt."""
+    """Remove a layout's quoted lines, which in a job's message are those of the prompt."""
     for item in view.walk_children():
         if isinstance(item, ui.TextDisplay):
             item.content = "\n".join(line for line in item.content.split("\n") if not line.startswith("> "))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 #: Options of a select, its chosen values, and the completions of a command's option.
 MAX_CHOICES = 25
-#: Characters of the label, the value and the description of a choice.
+#: Characters of a choice's label, value and description, each.
 MAX_CHOICE_LENGTH = 100
 #: Characters of a command's text option.
 MAX_OPTION_LENGTH = 6000
@@ -24,11 +24,11 @@ MAX_CUSTOM_ID_LENGTH = 100
 MAX_CONTENT_LENGTH = 2000
 #: Characters of all texts in a message with components.
 MAX_TEXT_LENGTH = 4000
-#: Components of a message, those within others counted.
+#: Components of a message, including nested ones.
 MAX_COMPONENTS = 40
-#: Characters that describe an image in a gallery.
+#: Characters of an image's description in a gallery.
 MAX_ALT_TEXT_LENGTH = 1024
-#: Bytes of an attachment, or of all of a message's, that Discord takes from a bot anywhere.
+#: Bytes of an attachment, or of all attachments of a message, that Discord accepts from a bot anywhere.
 MAX_FILE_SIZE = 10 << 20
 #: Attachments of a message.
 MAX_FILES = 10
@@ -42,5 +42,5 @@ MAX_FIELD_LENGTH = 4000
 
 # --- Interactions ---
 
-#: For how long an interaction can be answered and its messages be edited by its token.
+#: How long an interaction's token is valid for answers and for edits of its messages.
 TOKEN_LIFETIME = timedelta(minutes=15)

@@ -18,9 +18,9 @@ from storage.jobs import Job
 #: Characters of a prompt or of a report, before they are escaped.
 MAX_WORDS_SHOWN = 400
 MAX_REASON_SHOWN = 200
-#: Around what is hidden until it is clicked.
+#: Marks a spoiler: Discord hides the text between two of these until it is clicked.
 HIDING = "||"
-#: Characters of a refusal's forbidden words.
+#: How many of a refusal's forbidden words are listed.
 MAX_NAMED = 10
 
 WORDS_BLOCKED = N_("Discord's filters don't let me show what was typed.")
@@ -38,8 +38,7 @@ CONTENT: Mapping[RefusalReason, str] = {
 class LogEntry:
     """`text` is called with the server's language set. `job_id`: the job of its Delete and Block buttons.
 
-    request_id: the interaction that it comes from, if that is repeated after a crash; the entry is posted once all the
-    same.
+    request_id: the interaction that caused it, if that may be repeated after a crash, so that it is posted only once.
     """
 
     text: Callable[[], str]
@@ -71,7 +70,7 @@ def refused(refusal: PolicyRefusal, prompt: str, *, user_id: int, channel_id: in
 
 
 def ended(job: Job) -> LogEntry | None:
-    """A job that failed, whose image may not be shown, or whose message somebody deleted."""
+    """The entry for a job that failed, whose image may not be shown, or whose message was deleted; None for others."""
     person, channel = f"<@{job.user_id}>", f"<#{job.channel_id}>"
 
     def failed() -> str:
@@ -142,7 +141,7 @@ def reported(job: Job, url: str, *, by: int, reason: str, request_id: int | None
         lines += [_hidden(words) for words in (reason, job.prompt) if words.strip()]
         return "\n".join(lines)
 
-    # What is private is removed from the gallery by its button.
+    # A private job's image was reported in a gallery, whose own button removes it.
     return LogEntry(text, None if job.private else job.id, request_id)
 
 
@@ -155,5 +154,5 @@ def left_out(count: int) -> str:
 
 
 def _hidden(words: str) -> str:
-    """Behind a spoiler, in one line."""
+    """The words behind a spoiler, on one line."""
     return f"{HIDING}{inline(truncate(words, MAX_WORDS_SHOWN), MAX_WORDS_SHOWN)}{HIDING}"

@@ -1,4 +1,4 @@
-"""Answers that only the person who asked can see."""
+"""Sends answers that only the user who asked can see."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CONTENT_LENGTH
 from storage.backend.drawing_claim import ClaimLost
 
-#: Discord's error code for an interaction that has its first answer.
+#: Discord's error code for an interaction that already has its first answer.
 ALREADY_ACKNOWLEDGED = 40060
 
 
-#: In an interaction's `extras`, from `note_lost_answer`.
+#: The key in an interaction's `extras` that `note_lost_answer` sets.
 FIRST_ANSWER_LOST = "first answer lost"
-#: The same, from `guard_answer`.
+#: The key that `guard_answer` sets.
 GUARD = "guard"
 
 
 class Loading(Enum):
     """What an interaction's loading message may become. Otherwise it is deleted before a reply."""
 
-    #: Only the person sees it, so a reply takes its place.
+    #: Only the user sees it, so a reply replaces it.
     PRIVATE = auto()
-    #: It is a job's message, or has its answer.
+    #: It is a job's message, or already shows an answer.
     TAKEN = auto()
 
 
@@ -45,23 +45,23 @@ def note_lost_answer(interaction: discord.Interaction[Any]) -> None:
 
 
 def guard_answer(interaction: discord.Interaction[Any], is_ours: Callable[[], bool] | None) -> None:
-    """Ask `is_ours` before the loading message of an interaction is replaced or taken back; None: no longer.
+    """Call `is_ours` before an interaction's loading message is replaced or deleted; None ends this.
 
-    False: another process with this token may have answered in it.
+    It returns False if another process with this token may have answered in the message.
     """
     interaction.extras[GUARD] = is_ours
 
 
 def is_ours(interaction: discord.Interaction[Any]) -> bool:
-    """Whether the loading message, if there is one, is this process's to replace or to take back."""
+    """Whether this process may replace or delete the loading message, if there is one."""
     guard: Callable[[], bool] | None = interaction.extras.get(GUARD)
     return guard is None or interaction.extras.get("loading") is Loading.TAKEN or guard()
 
 
 async def reply_privately(interaction: discord.Interaction[Any], answer: str | StaticLayout) -> None:
-    """Answer the person alone. A loading message that everybody sees is taken back.
+    """Send an answer that only the user sees. A loading message that everybody sees is deleted.
 
-    One that only the person sees is edited instead. That can be repeated after a crash without saying it twice.
+    One that only the user sees is edited instead, which can be repeated after a crash without a second message.
     Raises discord.HTTPException, with the code ALREADY_ACKNOWLEDGED if another process with this token has answered,
     and ClaimLost if one may have answered in the loading message.
     """
@@ -75,7 +75,7 @@ async def reply_privately(interaction: discord.Interaction[Any], answer: str | S
             await interaction.edit_original_response(**content)
             return
         except discord.NotFound:
-            pass  # deleted, so it goes into a new message
+            pass  # the message was deleted, so send a new one
     if not interaction.response.is_done():
         try:
             await interaction.response.send_message(**content, ephemeral=True)
@@ -84,7 +84,7 @@ async def reply_privately(interaction: discord.Interaction[Any], answer: str | S
             if error.code != ALREADY_ACKNOWLEDGED or FIRST_ANSWER_LOST not in interaction.extras:
                 raise
     if loading is None and interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-        with suppress(discord.NotFound):  # somebody was quicker
+        with suppress(discord.NotFound):  # it was already deleted
             await interaction.delete_original_response()
     await interaction.followup.send(**content, ephemeral=True)
 

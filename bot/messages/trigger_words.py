@@ -17,7 +17,7 @@ MAX_WORDS_SHOWN = 300
 
 
 def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model: ModelInfo) -> Mapping[str, str]:
-    """The trigger words by LoRA, if the prompt has none of them. A LoRA with a negative strength needs none."""
+    """The trigger words of each LoRA of whose words the prompt has none. Only LoRAs with a positive strength count."""
     given = {span.name for span in tag_spans(prompt)}
     missing: dict[str, str] = {}
     for name, strength in loras:
@@ -28,7 +28,7 @@ def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model
 
 
 def trigger_words_layout(job_id: int, missing: Mapping[str, str]) -> StaticLayout | None:
-    """None if no word is missing."""
+    """A message with the missing trigger words; None if none is missing."""
     if not missing:
         return None
     lines = [say("Trigger words that aren't in your prompt:")]

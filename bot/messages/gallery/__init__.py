@@ -1,1 +1,1 @@
-"""What a gallery shows."""
+"""Builds the posts of galleries."""

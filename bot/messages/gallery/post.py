@@ -25,7 +25,7 @@ def gallery_post(
     original_url: str | None,
     quoted: bool = True,
 ) -> StaticLayout:
-    """`name`: of the attached file. `hidden`: behind a spoiler. `original_url`: of a message that others can see.
+    """`name`: the attached file's. `hidden`: behind a spoiler. `original_url`: the original message, if others see it.
 
     quoted: whether the prompt may be shown.
     """
