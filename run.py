@@ -1,13 +1,13 @@
 """Installs Anima Bot into .venv the first time, and starts it. Works on Linux, macOS and Windows, without make.
 
-    python3.13 run.py                  the bot, or the sandbox where .env has no DISCORD_TOKEN
+    python3.13 run.py                  the bot, or the sandbox if .env has no DISCORD_TOKEN
     python3.13 run.py doctor           any other `anima` command
     python3.13 run.py --install        only installs
-    python3.13 run.py --install dev    installs what the tests need as well
+    python3.13 run.py --install dev    also installs what the tests need
 
-On Windows it is `py -3.13 run.py`.
+On Windows, type `py -3.13 run.py`.
 
-Uses the standard library alone, and can be read by a Python that is too old for the bot, so that it can say so.
+This file uses only the standard library, and a Python too old for the bot can run it, so that it can say so.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ RECOMMENDED = "3.13"
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-#: Newer than these files where the packages are installed. The Makefile has the same rule. On Windows it names the CUDA
-#: that PyTorch was installed for, if any.
+#: Newer than the SOURCES if their packages are installed; the Makefile has the same rule. On Windows it names the CUDA
+#: build of PyTorch, if any.
 STAMP = VENV / "installed"
 SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 
-#: PyTorch's packages for Windows, by the CUDA that they bring. On PyPI there is only the one for the CPU.
+#: PyTorch's packages for Windows, one folder for each CUDA version. PyPI only has the CPU build.
 PYTORCH = "https://download.pytorch.org/whl/"
 #: The first driver that runs CUDA 13, and the first compute capability that CUDA 13 has kernels for.
 CUDA_13_DRIVER, CUDA_13_CAPABILITY = 580, 7.5
-#: Deeper folders make paths of PyTorch's files longer than the 260 characters of Windows.
+#: The longest path of this folder, in characters. With longer ones, PyTorch's files exceed Windows' limit of 260.
 DEEPEST_ON_WINDOWS = 60
 
 SIZE = (
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def installed() -> bool:
-    """Whether .venv has the packages that pyproject.toml, constraints.txt and the GPUs of this machine ask for now."""
+    """Whether .venv has the packages that pyproject.toml, constraints.txt and this machine's GPUs currently need."""
     if not (STAMP.exists() and python().exists()):
         return False
     if any(STAMP.stat().st_mtime < source.stat().st_mtime for source in SOURCES):
@@ -74,7 +74,7 @@ def python() -> Path:
 
 
 def why_not_this_python() -> str | None:
-    """Why the packages cannot be installed with the Python that runs this, and what to do; None where they can."""
+    """Why the packages cannot be installed with the current Python, and what to do; None if they can."""
     this = f"this is {sys.version.split()[0]} ({sys.executable})"
     if not OLDEST <= tuple(sys.version_info[:2]) <= NEWEST:
         return f"Anima Bot needs {PYTHONS}, and {this}. {another_python()}"
@@ -90,7 +90,7 @@ def why_not_this_python() -> str | None:
 
 
 def another_python() -> str:
-    """How to start this file with a Python that fits."""
+    """How to start this file with a suitable Python."""
     if sys.platform == "win32":
         return (
             f"Use another Python: py -{RECOMMENDED} run.py (to install it: `winget install "
@@ -106,7 +106,7 @@ def another_python() -> str:
 def install(extras: list[str]) -> None:
     """Create .venv and install the packages into it, with these extras of pyproject.toml.
 
-    Ends in a sentence where that fails.
+    If that fails, exits with a sentence that says why.
     """
     print(SIZE, flush=True)
     for command in install_commands(extras):
@@ -121,13 +121,13 @@ def install(extras: list[str]) -> None:
 
 
 def install_commands(extras: list[str]) -> list[list[str]]:
-    """Create the environment, then pip: PyTorch for the GPU where PyPI has only the one for the CPU, and the bot."""
+    """The commands that create .venv and install the bot, on Windows with an NVIDIA GPU after PyTorch for its CUDA."""
     pip = [str(python()), "-m", "pip", "install", "--disable-pip-version-check", "--constraint", "constraints.txt"]
     commands = [[sys.executable, "-m", "venv", str(VENV)]]
     gpus = windows_gpus()
     if gpus:
-        # By its whole version, or pip would keep one for the CPU. Alone: what PyTorch needs comes from PyPI with the
-        # bot, for this index has not all of the pinned versions.
+        # The full version, or pip would keep an installed CPU build. Without dependencies: they come from PyPI with
+        # the bot, because this index lacks some of the pinned versions.
         build = cuda_build(gpus)
         commands.append([*pip, "--no-deps", f"{pinned('torch')}+{build}", "--index-url", PYTORCH + build])
         extras = [*extras, "windows-compile"]
@@ -136,7 +136,7 @@ def install_commands(extras: list[str]) -> list[list[str]]:
 
 
 def windows_gpus() -> str:
-    """On Windows, what NVIDIA's driver says: a line `compute capability, driver` for each GPU. Empty elsewhere."""
+    """On Windows, the output of nvidia-smi: a line `compute capability, driver` for each GPU. Empty elsewhere."""
     program = shutil.which("nvidia-smi") if sys.platform == "win32" else None
     if program is None:
         return ""
@@ -144,23 +144,23 @@ def windows_gpus() -> str:
     try:
         return subprocess.check_output(command, universal_newlines=True).strip()
     except (OSError, subprocess.CalledProcessError):
-        return ""  # the driver is there, but finds no GPU
+        return ""  # the driver is installed, but finds no GPU
 
 
 def cuda_build(gpus: str) -> str:
-    """The folder of PyTorch's packages that works for all GPUs, by `windows_gpus`."""
+    """The folder of PyTorch's packages that works for all GPUs. `gpus`: from `windows_gpus`."""
     for line in gpus.splitlines():
         capability, _, driver = line.partition(",")
         try:
             if float(capability) < CUDA_13_CAPABILITY or float(driver.strip().partition(".")[0]) < CUDA_13_DRIVER:
                 return "cu126"
         except ValueError:
-            continue  # "[N/A]" of old drivers or GPUs
+            continue  # old drivers or GPUs say "[N/A]"
     return "cu130"
 
 
 def pinned(package: str) -> str:
-    """Its line in constraints.txt."""
+    """A package's line in constraints.txt."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     return next(line for line in lines if line.startswith(f"{package}=="))
 
@@ -172,12 +172,12 @@ def after_a_failure() -> str:
 
 
 def start(arguments: list[str]) -> None:
-    """Become `anima` with these arguments, in the folder of this file, where .env and the database are."""
+    """Run `anima` with these arguments in the folder of this file, where .env and the database are."""
     os.chdir(str(ROOT))
     command = [str(python()), "-m", "bot", *arguments]
     if sys.platform != "win32":
         os.execv(command[0], command)
-    # Windows cannot replace a process. Ctrl-C and Ctrl-Break reach every process of the console; the bot answers them.
+    # Windows cannot replace a process. Ctrl-C and Ctrl-Break reach all processes of the console; the bot handles them.
     for name in ("SIGINT", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The `anima` command."""
+"""The `anima` command: parses its arguments, and starts the bot or the sandbox."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from inference.startup.garbage import without_garbage_collection
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
 
-#: What runs with the settings until it is done.
+#: A coroutine function that runs with the settings until it is done.
 Serve: TypeAlias = "Callable[[Settings], Coroutine[Any, Any, None]]"
 SANDBOX_PORT = 8642
-#: What else an engine's process imports: the program that was started, and what the engine is called through.
+#: Further modules that an engine's process imports: the started program, and the one that calls the engine.
 ENGINE_MODULES = ("bot.__main__", "bot.ops.logs")
-#: The setting in a file of settings.
+#: Matches a line of .env that sets ANIMA_CLUSTER.
 CLUSTER = re.compile(r"^\s*(?:export\s+)?ANIMA_CLUSTER\s*=\s*[^\s#]", re.MULTILINE)
 
 
@@ -118,13 +118,13 @@ def _sandbox(options: argparse.Namespace) -> None:
     try:
         _serve_page(options)
     except KeyboardInterrupt:
-        print()  # Ctrl-C is the way to stop the sandbox
+        print()  # Ctrl-C is the normal way to stop the sandbox
 
 
 def _prepare_engines() -> None:
-    """Have PyTorch imported in another process while this one imports the rest, unless the engines are elsewhere.
+    """Import PyTorch in another process while this one imports the rest, unless the engines run in a cluster.
 
-    The settings themselves would take too long to import. To be wrong costs a process that does nothing.
+    This reads .env itself because importing the settings takes too long. A wrong guess only costs an idle process.
     """
     from inference.startup.preparation import prepare_engines
 
@@ -154,9 +154,10 @@ def _serve_page(options: argparse.Namespace) -> None:
 
 
 def _run_until_done(load: Callable[[], Serve], log_level: int = logging.WARNING) -> None:
-    """Run what needs the settings. Errors that an operator can fix end in a sentence, others in a traceback.
+    """Run a coroutine with the settings. Errors that an operator can fix end in a sentence, others in a traceback.
 
-    `load` imports what is to run: after the settings, so that a mistake in them is reported at once.
+    `load` imports and returns it. It is called after reading the settings, so that mistakes in them are reported at
+    once.
     """
     with without_garbage_collection():
         from bot.cli.startup_errors import explain

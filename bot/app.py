@@ -1,4 +1,4 @@
-"""Creates the bot from its parts, starts it and stops it."""
+"""Assembles the bot from its parts, starts it and stops it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from storage.database import Database
 
 logger = logging.getLogger(__name__)
 
-#: Of every button and menu.
+#: The handlers of all buttons and menus.
 HANDLERS: tuple[type[Component], ...] = (
     *(*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS),
     *(*menu.HANDLERS, *redraw.HANDLERS, *extend.HANDLERS, *trigger_words.HANDLERS, *COMMAND_HANDLERS),
@@ -52,7 +52,7 @@ HANDLERS: tuple[type[Component], ...] = (
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until it is asked to stop. Raises what `bot.cli.startup_errors` has sentences for."""
+    """Run the bot until it is asked to stop. Raises the errors that `bot.cli.startup_errors` explains."""
     if settings.discord_token is None:
         raise StartupError(
             "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."
@@ -93,7 +93,7 @@ async def run(settings: Settings) -> None:
 async def open_client(settings: Settings, needs_gpu: bool = False) -> AsyncIterator[AnimaClient]:
     """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError.
 
-    needs_gpu: as `load_engine`.
+    needs_gpu: see `load_engine`.
     """
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
@@ -110,7 +110,7 @@ async def open_client(settings: Settings, needs_gpu: bool = False) -> AsyncItera
 
 
 async def engines_of(settings: Settings, needs_gpu: bool = False) -> dict[str, EngineProcess]:
-    """The engines that the settings name, on this machine or on those of a cluster, by their names."""
+    """The engines of the settings by name, on this machine or in a cluster."""
     if settings.anima_cluster is None:
         return await local_engines(settings, needs_gpu)
     load = partial(load_remote_engine, settings.anima_cluster, str(settings.cluster_token_file))
@@ -122,7 +122,7 @@ async def engines_of(settings: Settings, needs_gpu: bool = False) -> dict[str, E
 
 
 async def local_engines(settings: Settings, needs_gpu: bool = False) -> dict[str, EngineProcess]:
-    """An engine for each device that the settings name, by its name."""
+    """An engine for each device in the settings, by name."""
     read_ahead(settings.models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
     devices = await asyncio.to_thread(engine_devices, settings.devices)
 
@@ -138,14 +138,14 @@ async def local_engines(settings: Settings, needs_gpu: bool = False) -> dict[str
 def build_client(
     settings: Settings, database: Database, engines: Mapping[str, EngineClient], tags: TagIndex
 ) -> AnimaClient:
-    """A client with everything that it answers. `engines` by name."""
+    """A client with all its commands, buttons and modals. `engines` by name."""
     client = AnimaClient(settings, database, engines, tags)
     install(client)
     return client
 
 
 def install(client: AnimaClient) -> None:
-    """Have a client answer commands, presses and modals, those from before a restart too."""
+    """Make a client answer commands, buttons, menus and modals, including those posted before a restart."""
     client.tree = AnimaCommandTree(client)
     register(client.tree, has_operators=bool(client.operators), can_describe=client.describer.is_on)
     client.add_dynamic_items(*HANDLERS)
@@ -164,6 +164,6 @@ def install(client: AnimaClient) -> None:
 
 
 def freeze_gc() -> None:
-    """What is there by now stays to the end: to look it through for garbage would hold the event loop up for 80 ms."""
+    """Exclude all present objects from garbage collection: checking them would block the event loop for 80 ms."""
     gc.collect()
     gc.freeze()

@@ -62,15 +62,15 @@ from storage.jobs import Allowance, Job
 
 logger = logging.getLogger(__name__)
 
-#: Seconds.
+#: The longest that closing waits for discord.py to connect.
 MAX_CONNECT_SECONDS = 60.0
-#: Seconds for telling those whose images were not done when the grace was over.
+#: Seconds for notifying users whose images were not done within the grace period.
 NOTIFY_TIMEOUT = 3.0
-#: Seconds between two looks for whether the claim is free, or whether drawing can begin again.
+#: Seconds between attempts to take the claim, or to resume drawing.
 STANDBY_INTERVAL = 1.0
-#: Seconds that are given to what did not end within the grace either.
+#: Seconds for deliveries that did not end within the grace period, and then for the engines' steps.
 STOP_TIMEOUT = 1.0
-#: Seconds that requests wait for what was left unfinished to be read: people are told within 30 if it takes longer.
+#: Seconds that requests wait until unfinished jobs are read. If it takes longer, users are told so within 30 seconds.
 RECOVERY_TIMEOUT = 20.0
 
 
@@ -107,7 +107,7 @@ class AnimaClient(ShardedClient):
         self.operators = settings.operators
         #: The servers where the bot answers; empty: all.
         self.allowed_servers = settings.allowed_servers
-        #: Whether it is the bundled miniature model, which can draw little.
+        #: Whether the model is the bundled miniature, which can draw little.
         self.has_miniature = settings.models == MINIATURE
         self._leaves_other_servers = settings.leave_other_servers
         self._waits_for_claim = settings.standby
@@ -125,7 +125,7 @@ class AnimaClient(ShardedClient):
         self._create_submission(settings)
 
     def _create_drawing(self, settings: Settings, engines: Mapping[str, EngineClient], requests: RequestBudget) -> None:
-        """From the queue to the message that shows the images."""
+        """Create what leads from the queue to the message with the images."""
         jobs = self.database.jobs
         self.queue = FairQueue(settings.anima_largest_batch)
         self.server_lookup = ServerLookup(self, lambda guild_id, error: self.removals.refused(guild_id, error))
@@ -162,7 +162,7 @@ class AnimaClient(ShardedClient):
         self.deletions = Deletions(self._messages_deleted)
 
     def _create_moderation(self, settings: Settings) -> None:
-        """What servers, moderators and operators decide, and what is told them."""
+        """Create what applies the decisions of servers, moderators and operators, and what reports to them."""
         database = self.database
         self.log_channels = LogChannels(self.server_lookup, database.servers, self.removals.refused)
         self.moderation = Moderation(
@@ -174,7 +174,7 @@ class AnimaClient(ShardedClient):
         self.retention = Retention(database.privacy, settings)
 
     def _create_submission(self, settings: Settings) -> None:
-        """From what Discord sends to a queued job or an answer."""
+        """Create what turns Discord's interactions into queued jobs or answers."""
         database = self.database
         self.known = AnswerCache(database)
         self.acknowledgements = Acknowledgements(self, database.unanswered, database.claim)
@@ -199,7 +199,7 @@ class AnimaClient(ShardedClient):
         )
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
-        """The quota and limits of the user there."""
+        """The user's quota and limits in the place where the interaction was made."""
         settings = await load_server_settings(self.database.servers, settings_guild_id(interaction))
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
@@ -213,7 +213,7 @@ class AnimaClient(ShardedClient):
         self.http.connector = discord.utils.MISSING
 
     async def setup_hook(self) -> None:
-        """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
+        """discord.py calls this once, between login and connecting, so no interaction arrives before it ends."""
         await self._claim()
         await super().setup_hook()
         await self.known.load()
@@ -226,15 +226,15 @@ class AnimaClient(ShardedClient):
         self._watching = asyncio.create_task(self.removals.run(), name="removals")
 
     async def on_ready(self) -> None:
-        """All servers are known by now, including unavailable ones."""
+        """All servers are known now, including unavailable ones."""
         await self._check_servers(*self.shards)
 
     async def on_shard_ready(self, shard_id: int) -> None:
-        if self.is_ready():  # a shard that had to start a new session; before that `on_ready` checks all of them
+        if self.is_ready():  # the shard had to start a new session; at the start `on_ready` checks all shards
             await self._check_servers(shard_id)
 
     async def _check_servers(self, *shard_ids: int) -> None:
-        """What changed in the servers of some shards while they were not connected."""
+        """Handle what changed in the servers of some shards while they were not connected."""
         server_ids = {guild_id for shard_id in shard_ids for guild_id in self.server_ids(shard_id)}
         await self.moderation.drop_of_missing_servers(server_ids, lambda guild_id: self.shard_of(guild_id) in shard_ids)
         for guild_id in server_ids:
@@ -253,11 +253,11 @@ class AnimaClient(ShardedClient):
             logger.warning("server %d could not be left: %s", guild_id, error)
 
     def answers_in(self, guild_id: int | None) -> bool:
-        """Whether the operator allows that server. Private messages always are; they have their own rules."""
+        """Whether the operator allows that server. Private messages are always allowed; they have their own rules."""
         return guild_id is None or not self.allowed_servers or guild_id in self.allowed_servers
 
     def answers(self, user_id: int, guild_id: int | None) -> bool:
-        """Whether the operator allows that person to use the bot there; those who run it may everywhere."""
+        """Whether the operator allows that user to use the bot there. Operators may use it everywhere."""
         return self.answers_in(guild_id) or user_id in self.operators
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
@@ -282,7 +282,7 @@ class AnimaClient(ShardedClient):
         await retry_storage(lambda: self.database.shares.messages_deleted(message_ids))
 
     async def _model_once_recovered(self) -> ModelInfo:
-        """A job accepted before those of the previous run are queued would be taken for one of them."""
+        """The model, once the recovery is done: it would take a job accepted earlier for one of the previous run."""
         self._require_claim()
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT):
@@ -296,16 +296,16 @@ class AnimaClient(ShardedClient):
             raise ClaimLost("Another bot may be drawing on this database.")
 
     def begin(self, interaction: discord.Interaction[Any]) -> None:
-        """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown, ClaimLost."""
+        """Register the current task as an interaction's. Raises DuplicateInteraction, ShuttingDown, ClaimLost."""
         self.interactions.begin(interaction.id)
         self._require_claim()
         self.acknowledgements.begin(interaction)
         if not self.caches_servers and interaction.guild_id is not None and interaction.is_guild_integration():
-            # Without the cache Discord does not say that the bot was added to a server.
+            # Without the cache Discord does not report that the bot was added to a server.
             self._leaving.start(self._leave_unless_allowed(interaction.guild_id), name="leaving a server")
 
     async def shut_down(self, shutdown: Shutdown) -> None:
-        """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
+        """Accept nothing more, finish running work within the grace period, requeue the rest and notify its users."""
         self.interactions.close()
         self.queue.close()
         self.workers.fail_waiting()
@@ -352,7 +352,7 @@ class AnimaClient(ShardedClient):
 
     async def _work(self) -> None:
         """Draw until the queue is closed, whenever this bot holds the claim."""
-        assert self.user is not None  # the worker begins logged in
+        assert self.user is not None  # `setup_hook` starts this after the login
         await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
         with suppress(ClaimLost):
             await self._work_while_claimed(counting=True)
@@ -382,15 +382,15 @@ class AnimaClient(ShardedClient):
             await cancel([drawing, *others])
         if not drawing.cancelled():
             drawing.result()
-        if was_lost:  # even if this bot has it again by now
+        if was_lost:  # even if this bot holds it again meanwhile
             self.recovered.clear()
             self._resuming.cancel()
             await self.announcements.close()
             await self.workers.forget()
 
     async def _resume(self) -> None:
-        """With the cache, discord.py knows channels and servers only after connecting."""
-        if self.caches_servers:
+        """Resume unanswered interactions, announcements and gallery removals."""
+        if self.caches_servers:  # discord.py then knows channels and servers only after connecting
             await self.wait_until_ready()
         await self.acknowledgements.resume()
         await self.announcements.resume()
@@ -403,13 +403,13 @@ class AnimaClient(ShardedClient):
         await self.outbox.drain()
 
     def _close_without_worker(self, working: asyncio.Task[None]) -> None:
-        """A bot that cannot draw does not stay and pretend: `bot.app.run` says why it ended."""
+        """Close the client if the worker failed, because it cannot draw any more. `bot.app.run` then reports why."""
         if not working.cancelled() and (error := working.exception()) is not None:
             self.failure = error
             self._closing = asyncio.create_task(self._close_once_connected())
 
     async def _close_once_connected(self) -> None:
-        """discord.py cannot be closed while it is connecting: it would go on trying."""
+        """Wait for the connection first: if closed while connecting, discord.py would keep trying."""
         with suppress(TimeoutError):
             async with asyncio.timeout(MAX_CONNECT_SECONDS):
                 await self.wait_until_ready()
@@ -417,7 +417,7 @@ class AnimaClient(ShardedClient):
 
 
 def _log_end(job: Job) -> None:
-    """Without its reason, which may quote the prompt."""
+    """Log that a job ended, without its reason, which may quote the prompt."""
     if job.finished_at is not None:
         with logs.job_log_context(job.id):
             logger.info("%s after %.1f s", job.state.value, (job.finished_at - job.queued_at).total_seconds())
