@@ -18,9 +18,9 @@ neither other users nor the same user's earlier jobs, and everyone in it pays as
 Several engines may take from one queue. Which engine draws a job does not change the order in which jobs leave.
 
 Loading another model takes long, so `take` prefers jobs whose models its engine has loaded: it passes over jobs of
-other models, unless they were passed over before. A job is passed over together with its user's later jobs, until
-everything that was ahead of the preferred batch has been taken. So *at most one batch overtakes each job* because of
-loaded models, each user's jobs keep their order, and preferred jobs pay the usual price.
+other models, if none of them was passed over before. A job is passed over together with its user's later jobs. That
+user is not passed over again until their jobs that were ahead of the preferred batch are taken. So *at most one batch
+overtakes each job* because of loaded models, each user's jobs keep their order, and preferred jobs pay the usual price.
 
 The queue guarantees the following, except for that one batch and for jobs that return by `put_back`:
 
