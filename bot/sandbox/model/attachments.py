@@ -1,4 +1,4 @@
-"""Uploaded files: what Discord reads from them, and the signed URLs that serve them."""
+"""Stores uploaded files with the metadata Discord reads from them, and serves them at signed URLs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from bot.sandbox.model.clock import Clock, Snowflakes
 from bot.sandbox.model.errors import JSON
 
-#: Seconds that a signed address works.
+#: Seconds that a signed URL works.
 URL_LIFETIME = 24 * 3600.0
 
 _SIGNING_KEY = b"the stand-in signs, so that an address cannot be made up or kept"
@@ -46,9 +46,9 @@ class Attachment:
 
 
 class Cdn:
-    """Keeps every uploaded file and signs the addresses it is served from.
+    """Stores every uploaded file and signs the URLs that serve it.
 
-    `base` is the address without a slash at its end; it is known once the server listens.
+    `base` is the server's URL without a trailing slash; it is set once the server listens.
     """
 
     def __init__(self, clock: Clock, snowflakes: Snowflakes) -> None:
@@ -76,14 +76,14 @@ class Cdn:
         self._files[attachment.id] = attachment
 
     def url(self, attachment: Attachment) -> str:
-        """An address of now, which works for a day."""
+        """A newly signed URL, which works for a day."""
         expires = f"{int(self._clock.now() + URL_LIFETIME):x}"
         issued = f"{int(self._clock.now()):x}"
         path = f"attachments/{attachment.channel_id}/{attachment.id}/{attachment.filename}"
         return f"{self.base}/{path}?ex={expires}&is={issued}&hm={_sign(path, expires, issued)}&"
 
     def open(self, path: str, query: Mapping[str, str]) -> Attachment | None:
-        """The file at `path` (`attachments/…`), or None where the address is wrong or has expired."""
+        """The file at `path` (`attachments/…`), or None if the signature is wrong or the URL has expired."""
         expires, issued, given = (query.get(key, "") for key in ("ex", "is", "hm"))
         if not hmac.compare_digest(given, _sign(path, expires, issued)):
             return None

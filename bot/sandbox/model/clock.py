@@ -9,10 +9,10 @@ DISCORD_EPOCH = 1_420_070_400.0
 
 
 class Clock:
-    """Seconds since 1970 (UTC), going with real time unless it was set to stand still.
+    """Seconds since 1970 (UTC). Follows real time unless it is frozen.
 
-    `turn` moves it forward at once and wakes whoever sleeps until a moment that has now passed. A bot in its own
-    process keeps its own time: turning this clock changes what Discord thinks the time is, as in life.
+    `turn` moves it forward and wakes the callers of `sleep_until` whose moment has passed. It changes the time of the
+    stand-in only: a bot in its own process has its own clock.
     """
 
     def __init__(self, frozen_at: float | None = None, *, ahead: float = 0.0) -> None:
@@ -54,7 +54,7 @@ class Clock:
 
 
 class Snowflakes:
-    """Unique, rising ids that encode the moment they were made: 42 bits of milliseconds, 10 of worker, 12 of count.
+    """Unique, increasing ids that contain their creation time: 42 bits of milliseconds, 10 of worker, 12 of count.
 
     Source: "Snowflakes" in Discord's API reference.
     """

@@ -1,4 +1,4 @@
-"""The application's commands: what Discord accepts when they are registered, and how users find them.
+"""Registers the application's commands by Discord's rules, and finds those that users can see.
 
 Source: "Application Commands" in Discord's documentation.
 """
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[-_'\w]{1,32}")
 
 
 class CommandRegistry:
-    """What is registered, for everyone (guild None) and for single servers."""
+    """The registered commands: the global ones (guild None) and those of single servers."""
 
     def __init__(self, application_id: int, snowflakes: Snowflakes, events: EventLog[Any, Any]) -> None:
         self._application_id = application_id
@@ -42,13 +42,13 @@ class CommandRegistry:
         return self._registered.get(guild_id, [])
 
     def visible_in(self, guild_id: int | None) -> list[JSON]:
-        """The commands users can see there: a server's own hide those for everyone with the same name."""
+        """The commands users can see there: a server's own commands hide global ones of the same name and type."""
         own = self.of(guild_id) if guild_id is not None else []
         taken = {(command["name"], command["type"]) for command in own}
         return own + [c for c in self.of(None) if (c["name"], c["type"]) not in taken]
 
     def overwrite(self, guild_id: int | None, definitions: Any) -> list[JSON]:
-        """Replaces all commands of a scope; raises ApiError with every complaint where one is wrong."""
+        """Replaces all commands of a scope; raises ApiError with every complaint if one is invalid."""
         errors = FormErrors()
         definitions = definitions or []
         errors.check_type((), definitions, list, "BASE_TYPE_LIST", "lists")
@@ -73,7 +73,7 @@ class CommandRegistry:
         return self._registered[guild_id]
 
     def upsert(self, guild_id: int | None, definition: JSON) -> JSON:
-        """Registers one command beside the others, replacing the one with its name and type."""
+        """Registers one command and keeps the others, except one with the same name and type, which it replaces."""
         key = (definition.get("name"), definition.get("type") or SLASH)
         others = [c for c in self.of(guild_id) if (c["name"], c["type"]) != key]
         return self.overwrite(guild_id, [*others, definition])[-1]
@@ -159,7 +159,7 @@ def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
 
 
 def characters(definition: JSON) -> int:
-    """The characters that count towards the 8,000: names, descriptions and values, the longest localisation of each."""
+    """How many characters count towards MAX_CHARACTERS: names, descriptions (longest localisations) and values."""
 
     def longest(item: JSON, key: str) -> int:
         localised = (item.get(f"{key}_localizations") or {}).values()
@@ -269,7 +269,7 @@ def _check_choices(option: JSON, path: Path, errors: FormErrors) -> None:
 
 
 def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> None:
-    """Complains about what Discord refuses in choices, registered or answered to an autocomplete."""
+    """Complains about what Discord refuses in choices, whether registered or sent for an autocomplete."""
     if not errors.check_type(path, choices, list, "BASE_TYPE_LIST", "lists"):
         return
     if len(choices) > MAX_CHOICES:
@@ -300,7 +300,7 @@ def _check_choice_value(value: Any, kind: int, path: Path, errors: FormErrors) -
 
 
 def slash_names(commands: list[JSON]) -> Iterator[tuple[str, JSON, list[JSON]]]:
-    """Every slash command users can type: its full name, the command, and the options down to the subcommand."""
+    """Yields each slash command users can type: full name, command, and options down to the subcommand."""
 
     def down(name: str, command: JSON, trail: list[JSON]) -> Iterator[tuple[str, JSON, list[JSON]]]:
         options = (trail[-1] if trail else command).get("options") or []

@@ -1,4 +1,4 @@
-"""Components: what Discord accepts in messages and in modals, and how it writes them back.
+"""Checks components in messages and modals by Discord's rules, and serializes them as it does.
 
 Source: "Component Reference" in Discord's documentation.
 """
@@ -31,7 +31,7 @@ IN_LABEL = SELECTS | {TEXT_INPUT, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHEC
 
 
 def walk(components: Any, path: Path = ("components",)) -> Iterator[tuple[Path, JSON]]:
-    """Every component with its path, outer ones before those inside them."""
+    """Yields every component with its path, parents before their children."""
     if not isinstance(components, list):
         return
     for index, component in enumerate(components):
@@ -336,12 +336,12 @@ def _max_values(select: JSON) -> int:
 
 
 def value_limits(select: JSON) -> tuple[int, int]:
-    """How many values a user must and may choose: `required: false` in a modal lets them choose none."""
+    """The minimum and maximum number of values to choose. The minimum is 0 with `required: false` (in modals)."""
     return (0 if select.get("required") is False else _min_values(select)), _max_values(select)
 
 
 def references(components: list[JSON]) -> set[str]:
-    """The file names that media inside these components refer to as `attachment://name`."""
+    """The names of the files that these components refer to as `attachment://name`."""
     found = set()
     for _, component in walk(components):
         media = [component.get("media"), component.get("file")]
@@ -353,7 +353,7 @@ def references(components: list[JSON]) -> set[str]:
 
 
 def serialize(components: list[JSON], media: Callable[[JSON], JSON]) -> list[JSON]:
-    """The components as Discord answers them: numbered, defaults filled in, `media` resolving every medium."""
+    """The components as Discord returns them: numbered, with defaults filled in and media resolved by `media`."""
     taken = {component["id"] for _, component in walk(components) if component.get("id")}
     numbers = (number for number in range(1, 10_000) if number not in taken)
 
@@ -361,7 +361,7 @@ def serialize(components: list[JSON], media: Callable[[JSON], JSON]) -> list[JSO
         kind = component["type"]
         result: JSON = {key: value for key, value in component.items() if value is not None}
         result["id"] = component.get("id") or next(numbers)
-        if (emoji := component.get("emoji")) is not None:  # one of Unicode's own has a name and no id
+        if (emoji := component.get("emoji")) is not None:  # a Unicode emoji has a name but no id
             result["emoji"] = {key: value for key, value in emoji.items() if value is not None}
         if "components" in component:
             result["components"] = [write(child) for child in component["components"]]

@@ -1,4 +1,4 @@
-"""What Discord answers when it refuses: HTTP status, Discord's own code, and a sentence.
+"""The errors that Discord answers with: HTTP status, Discord's own code, and message.
 
 Source: "JSON Error Codes" and "Error Messages" in Discord's API reference.
 """
@@ -48,7 +48,7 @@ THREAD_LOCKED = Refusal(400, 160005, "Thread is locked")
 
 
 class ApiError(Exception):
-    """A refusal on its way to the client; `errors` is the tree of form errors, where there is one."""
+    """A refusal to send to the client; `errors` is the tree of form errors, if there are any."""
 
     def __init__(self, refusal: Refusal, errors: JSON | None = None) -> None:
         super().__init__(refusal.message)
@@ -66,7 +66,7 @@ Path = tuple[str | int, ...]
 
 
 class FormErrors:
-    """Collects what is wrong with a body, each complaint at its path, so that one answer names them all."""
+    """Collects the errors in a request body by path, so that one answer lists them all."""
 
     def __init__(self) -> None:
         self._tree: JSON = {}
@@ -87,7 +87,7 @@ class FormErrors:
             self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {min_length} and {max_length} in length.")
 
     def check_type(self, path: Path, value: Any, kind: type | tuple[type, ...], code: str, what: str) -> bool:
-        """Whether `value` has the type; complains where it does not."""
+        """Whether `value` has the type; complains if not."""
         if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
             return True
         self.add(path, code, f"Only {what} are allowed here.")

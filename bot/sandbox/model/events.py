@@ -1,4 +1,4 @@
-"""The stream of everything that happens, which tests wait on and the page follows."""
+"""The log of everything that happens. Tests wait for its events, and the page follows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ InteractionT = TypeVar("InteractionT")
 
 @dataclass(frozen=True)
 class Event(Generic[MessageT, InteractionT]):
-    """One thing that happened. `data` is ready for a page; `message` and `interaction` are for code.
+    """One thing that happened. `data` is JSON for the page; `message` and `interaction` are for code.
 
     Kinds: message_create, message_update, message_delete, typing, interaction_create, interaction_acknowledged,
     interaction_failed, commands_update, channel_update, channel_delete, guild_delete, guild_ban_add, gateway_ready,
@@ -32,7 +32,7 @@ class Event(Generic[MessageT, InteractionT]):
 
 
 class EventLog(Generic[MessageT, InteractionT]):
-    """The ordered history, numbered from 1, and those who listen to what is added."""
+    """All events in order, numbered from 1, and the listeners to new ones."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -51,18 +51,18 @@ class EventLog(Generic[MessageT, InteractionT]):
         return event
 
     def listen(self, listener: Callable[[Event[MessageT, InteractionT]], None]) -> Callable[[], None]:
-        """Calls `listener` with every later event, in order; returns what ends it."""
+        """Calls `listener` with every later event, in order. Returns a function that stops this."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def close(self) -> None:
-        """Ends every stream once it has given all that happened."""
+        """Ends every stream once it has yielded all events."""
         self._is_closed = True
         for news in self._streams:
             news.set()
 
     async def stream(self, after: int = 0) -> AsyncIterator[Event[MessageT, InteractionT]]:
-        """Every event numbered above `after`: those that happened already, then each as it happens, until `close`."""
+        """Yields every event numbered above `after`: the past ones, then each as it happens, until `close`."""
         news = asyncio.Event()
         self._streams.add(news)
         stop = self.listen(lambda _: news.set())
@@ -81,7 +81,7 @@ class EventLog(Generic[MessageT, InteractionT]):
     async def wait_for(
         self, matches: Callable[[Event[MessageT, InteractionT]], bool], after: int = 0
     ) -> Event[MessageT, InteractionT]:
-        """The first event numbered above `after` that matches; waits as long as it takes. EOFError after `close`."""
+        """Waits for the first event numbered above `after` that matches. Raises EOFError after `close`."""
         async for event in self.stream(after):
             if matches(event):
                 return event

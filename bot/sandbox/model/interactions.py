@@ -1,4 +1,4 @@
-"""Interactions: sends them to the bot, checks its answers and shows them.
+"""Sends interactions to the bot, checks its answers and applies them.
 
 Source: "Receiving and Responding to Interactions" in Discord's documentation.
 """
@@ -41,17 +41,17 @@ from bot.sandbox.model.permissions import ALL_PERMISSIONS, Permissions
 from bot.sandbox.model.serializers import context_of, interaction_channel_json, member_json, user_json
 from bot.sandbox.model.world import Channel, User, World
 
-#: Seconds until the first answer is due.
+#: Seconds that the bot has for its first answer.
 DEADLINE = 3.0
-#: Seconds that the token works after it.
+#: Seconds that the token works, from the interaction.
 TOKEN_LIFETIME = 15 * 60.0
-#: Follow-ups where the app was only installed to the user.
+#: How many follow-ups are allowed if only the user installed the app.
 MAX_FOLLOWUPS_AS_GUEST = 5
 
-#: Types of interactions.
+#: Discord's interaction types.
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
 
-#: Types of callbacks.
+#: Discord's callback types.
 MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9
 
 ALLOWED_CALLBACKS = {
@@ -64,7 +64,7 @@ ALLOWED_CALLBACKS = {
 
 @dataclass(frozen=True)
 class Callback:
-    """The bot's first answer. `latency` is real seconds from dispatch until the answer had arrived."""
+    """The bot's first answer. `latency`: seconds of real time from dispatch to its arrival."""
 
     type: int
     at: float
@@ -78,7 +78,7 @@ class Callback:
 
 @dataclass(eq=False)
 class Interaction:
-    """One thing a user did, and what has come of it so far."""
+    """One action of a user, and the bot's answers so far."""
 
     id: int
     token: str
@@ -87,11 +87,11 @@ class Interaction:
     channel: Channel
     data: JSON
     dispatched_at: float
-    #: The message whose component was used (for a modal: the one it was opened from).
+    #: The message whose component was used (for a modal: the message that it was opened from).
     source: Message | None = None
     #: For a submitted modal, the interaction that it answered.
     opened_by: Interaction | None = None
-    #: Whether only the user installed the app: the bot has nothing but this interaction to answer with.
+    #: Whether only the user installed the app, so that the bot can post only by answering this interaction.
     is_guest: bool = False
     must_be_ephemeral: bool = False
     #: For an autocomplete, the type of the option that is being typed.
@@ -105,12 +105,12 @@ class Interaction:
 
     @property
     def name(self) -> str:
-        """What the user did, in a word: the command's name or the custom_id."""
+        """The command's name or the component's custom_id."""
         return str(self.data.get("name") or self.data.get("custom_id"))
 
     @property
     def command(self) -> str | None:
-        """The words of the slash command, as in "anima imagine", or the name of a menu's command."""
+        """The full name of the slash command, such as "anima imagine", or the name of a context menu command."""
         if self.type != COMMAND:
             return None
         words, options = [self.name], self.data.get("options") or []
@@ -125,7 +125,7 @@ DiscordEvents: TypeAlias = EventLog[Message, Interaction]
 
 
 class Interactions:
-    """Sends interactions to the bot and takes its answers, in Discord's time and by its rules."""
+    """Sends interactions to the bot and accepts its answers by Discord's rules and deadlines."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Interactions:
         opened_by: Interaction | None = None,
         option_type: int = STRING,
     ) -> Interaction:
-        """Dispatches INTERACTION_CREATE and starts the three seconds."""
+        """Dispatches INTERACTION_CREATE and starts the deadline for the first answer."""
         id = self._snowflakes.next()
         digest = hashlib.sha256(str(id).encode()).hexdigest()
         token = base64.urlsafe_b64encode(f"interaction:{id}:{digest}".encode()).decode().rstrip("=")
@@ -193,7 +193,7 @@ class Interactions:
         await asyncio.gather(*self._deadlines, return_exceptions=True)
 
     def respond(self, id: int, token: str, type: Any, body: Body, arrived: float) -> Interaction:
-        """Takes the first answer; `arrived` is when it came (`time.perf_counter`). Raises ApiError as Discord would."""
+        """Accepts the first answer, which came at `arrived` (`time.perf_counter`). Raises ApiError as Discord would."""
         interaction = self._by_token.get(token)
         if interaction is None or interaction.id != id:
             raise ApiError(UNKNOWN_INTERACTION)
@@ -217,7 +217,7 @@ class Interactions:
         return self._by_id.get(id)
 
     def by_token(self, application_id: int, token: str) -> Interaction:
-        """The acknowledged interaction behind a webhook address; raises ApiError as Discord does."""
+        """The acknowledged interaction of a webhook URL; raises ApiError as Discord does."""
         interaction = self._by_token.get(token)
         if application_id != self._world.application.id or interaction is None:
             raise ApiError(UNKNOWN_WEBHOOK)
@@ -237,7 +237,7 @@ class Interactions:
         return message
 
     def follow_up(self, interaction: Interaction, body: Body) -> Message:
-        """Another message. Right after a deferral it fills the deferred answer instead and keeps its visibility."""
+        """Posts another message. Right after a deferral, fills the deferred answer instead; its visibility stays."""
         original = self._messages.get(interaction.original_id) if interaction.original_id else None
         assert interaction.callback is not None
         if interaction.callback.type == DEFERRED_MESSAGE and original is not None and original.is_loading:

@@ -1,4 +1,4 @@
-"""Messages: created from request bodies, checked, stored, serialized."""
+"""Creates messages from request bodies, checks, stores and serializes them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from bot.sandbox.model.world import Channel, Role, User, World
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
 
-#: Types of messages, as Discord numbers them.
+#: Discord's message types.
 DEFAULT, REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 0, 19, 20, 23
 
 MAX_CONTENT = 2000
 MAX_EMBEDS, MAX_EMBED_TEXT = 10, 6000
 MAX_ATTACHMENTS = 10
 MAX_NONCE_LENGTH = 25
-#: Seconds that a nonce is remembered. Discord says "a few minutes"; whoever needs more is wrong to rely on it.
+#: Seconds that a nonce is remembered. Discord says "a few minutes"; this is short, so that nothing relies on more.
 NONCE_LIFETIME = 180.0
 
 
 @dataclass(frozen=True)
 class Body:
-    """What a request says about a message: the JSON, and the files by the number in `files[n]`."""
+    """The body of a request about a message: its JSON, and its files by the number in `files[n]`."""
 
     payload: JSON
     files: Mapping[int, Upload] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Mentions:
-    """Who a message names and notifies, after `allowed_mentions` and permissions."""
+    """Whom a message notifies, after `allowed_mentions` and permissions are applied."""
 
     users: tuple[User, ...] = ()
     roles: tuple[Role, ...] = ()
@@ -58,10 +58,10 @@ class Mentions:
 
 @dataclass(frozen=True)
 class Message:
-    """One version of a message; an edit makes another with the same id.
+    """One version of a message; an edit creates another with the same id.
 
-    `embeds` and `components` are as they were sent, `attachments` every file of the message, in order.
-    `visible_to` is the one user who sees an ephemeral message.
+    `embeds` and `components` are as they were sent; `attachments` are all files of the message, in order.
+    `visible_to` is the only user who sees an ephemeral message.
     """
 
     id: int
@@ -96,7 +96,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Every word users read: content, embeds, and the text of components, a line each."""
+        """All text that users read: content, embeds, and text components, each on its own line."""
         lines: list[str | None] = [self.content]
         for embed in self.embeds:
             lines += [embed.get("title"), embed.get("description")]
@@ -107,7 +107,7 @@ class Message:
 
     @property
     def shown(self) -> tuple[Attachment, ...]:
-        """The files users can see: in a V2 message only those that a component refers to."""
+        """The files that users can see; in a V2 message only those that a component refers to."""
         if not self.is_v2:
             return self.attachments
         referred_to = ui.references(list(self.components))
@@ -120,7 +120,7 @@ class Message:
 
 
 class Messages:
-    """Every message there is, and the rules for making and changing them."""
+    """All messages, and the rules for creating and editing them."""
 
     def __init__(
         self, world: World, clock: Clock, snowflakes: Snowflakes, cdn: Cdn, events: EventLog[Message, Any]
@@ -162,10 +162,10 @@ class Messages:
         interaction_metadata: JSON | None = None,
         visible_to: User | None = None,
     ) -> Message:
-        """Posts a message; raises ApiError where Discord would refuse it.
+        """Posts a message; raises ApiError if Discord would refuse it.
 
-        A nonce with `enforce_nonce` that the same author used a short while ago posts nothing and gives the earlier
-        message, or raises Unknown Message where that one was deleted.
+        If `enforce_nonce` is set and the same author used the nonce within NONCE_LIFETIME, posts nothing and returns
+        the earlier message; raises Unknown Message if that one was deleted.
         """
         if channel.archived and channel.locked:
             raise ApiError(THREAD_LOCKED)
@@ -199,7 +199,7 @@ class Messages:
         return message
 
     def edit(self, message: Message, body: Body) -> Message:
-        """Changes what the body names and keeps the rest; raises ApiError where Discord would refuse it."""
+        """Changes the fields that the body contains; raises ApiError if Discord would refuse it."""
         if message.channel.archived:
             raise ApiError(THREAD_ARCHIVED)
         edited = replace(self._apply(message, body), edited_at=self._clock.now())
@@ -210,7 +210,7 @@ class Messages:
     def create_placeholder(
         self, channel: Channel, author: User, *, type: int, flags: int, metadata: JSON, visible_to: User | None
     ) -> Message:
-        """The "… is thinking" that stands for a deferred answer."""
+        """Posts the "… is thinking" message of a deferred answer."""
         message = Message(
             id=self._snowflakes.next(),
             channel=channel,
@@ -234,7 +234,7 @@ class Messages:
         self._tell("message_delete", message)
 
     def forget(self, message_id: int) -> None:
-        """Delete a message without an event, as when the gateway loses one."""
+        """Deletes a message without an event, as if the gateway had lost it."""
         del self._messages_by_id[message_id]
 
     def delete_channel_messages(self, channel: Channel) -> None:
@@ -242,9 +242,9 @@ class Messages:
             del self._messages_by_id[message.id]
 
     def as_json(self, message: Message, *, whole: bool = True) -> JSON:
-        """The message as the API writes it; without `whole` the message it replies to is left out.
+        """The message as the API returns it. `whole`: includes the message that it replies to.
 
-        The nonce is not in it: Discord tells it only to whoever creates the message.
+        The nonce is left out, because Discord returns it only to the creator of the message.
         """
         hidden_files = self._referred_to(message)
         payload: JSON = {
@@ -324,10 +324,11 @@ class Messages:
         return replace(message, mentions=self._mentions(message, payload.get("allowed_mentions")))
 
     def _attachments(self, base: Message, body: Body, errors: FormErrors) -> tuple[Attachment, ...]:
-        """The files after this request: those it keeps and those it brings.
+        """The message's files after this request: those it keeps and those it uploads.
 
-        Source: "Uploading Files" in Discord's API reference. A list of attachments names what stays (by id) and
-        describes what comes (by the number in `files[n]`); without a list everything stays and everything comes.
+        A list of attachments names the files to keep (by id) and describes uploaded ones (by the number in `files[n]`).
+        Without a list, all earlier files are kept. Uploads that are not in the list are added.
+        Source: "Uploading Files" in Discord's API reference.
         """
         listed = body.payload.get("attachments")
         if listed is None and "attachments" not in body.payload:
@@ -432,7 +433,7 @@ def _is_text(component: JSON) -> bool:
 
 
 def _check_sending(payload: JSON, errors: FormErrors) -> None:
-    """Complains about what a body says beside the message itself: its nonce, whom it may notify, which files it has."""
+    """Checks the fields about sending: the nonce, the allowed mentions and the list of attachments."""
     nonce = payload.get("nonce")
     if isinstance(nonce, str):
         errors.check_length(("nonce",), nonce, MAX_NONCE_LENGTH)
@@ -490,7 +491,7 @@ def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
 
 
 def _check_references(message: Message, errors: FormErrors) -> None:
-    """A component may only refer to a file that the message has. (An embed that does not is shown without it.)"""
+    """Complains about components that refer to missing files. (Discord shows embeds without theirs.)"""
     there = {attachment.filename for attachment in message.attachments}
     for name in sorted(ui.references(list(message.components)) - there):
         complaint = f"The referenced attachment '{name}' was not found."

@@ -1,4 +1,4 @@
-"""Discord's permission bits, as far as the stand-in knows them. Source: "Permissions" in Discord's API reference."""
+"""The permission bits that the stand-in knows. Source: "Permissions" in Discord's API reference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Permissions(IntFlag):
 
 ALL_PERMISSIONS = Permissions((1 << 51) - 1)
 
-#: What every member may do unless a role or a channel says otherwise.
+#: The permissions of every member, unless a channel denies some of them.
 DEFAULT_PERMISSIONS = (
     Permissions.ADD_REACTIONS
     | Permissions.VIEW_CHANNEL

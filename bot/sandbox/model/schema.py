@@ -1,7 +1,7 @@
-"""The types of values in the bodies Discord takes: checked first, so that every other rule can rely on them.
+"""Checks the types of the values in a request body. Runs first, so that every later check can rely on them.
 
-A key means the same wherever it stands in Discord's bodies, so one table serves them all. Null is taken everywhere,
-except as an item of a list.
+A key has the same type in all of Discord's request bodies, so one table covers them. Null is accepted everywhere except
+as an item of a list.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOCALIZATIONS = {"description_localizations", "name_localizations"}
 
 
 def check_types(body: Any, errors: FormErrors, path: Path = ()) -> None:
-    """Complains about every value in a request's JSON that is of another type than Discord takes for its key."""
+    """Complains about every value in a request's JSON whose type Discord does not accept for its key."""
     if isinstance(body, dict):
         for key, value in body.items():
             if value is not None and _check_key(key, value, (*path, key), errors):

@@ -1,4 +1,4 @@
-"""The world as Discord's API writes it: users, members, roles, channels, servers, the application."""
+"""Serializes the world as Discord's API does: users, members, roles, channels, servers, the application."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def user_json(user: User) -> JSON:
 
 
 def own_user_json(user: User) -> JSON:
-    """What a bot learns about itself at `/users/@me` and in READY."""
+    """What a bot gets about itself from `/users/@me` and in READY."""
     return user_json(user) | {"mfa_enabled": True, "verified": True, "locale": user.locale, "email": None}
 
 
@@ -176,7 +176,7 @@ def guild_json(guild: Guild) -> JSON:
 
 
 def own_guild_json(guild: Guild, bot: User, *, counted: bool) -> JSON:
-    """A server in the bot's own list of servers, with the numbers of its members if they are asked for."""
+    """A server in the bot's list of its servers; with member counts if `counted`."""
     counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": len(guild.members)}
     return {
         "id": str(guild.id),
@@ -190,7 +190,7 @@ def own_guild_json(guild: Guild, bot: User, *, counted: bool) -> JSON:
 
 
 def guild_create_json(guild: Guild, members: list[Member]) -> JSON:
-    """GUILD_CREATE's data; `members` are those the bot's intents let it see."""
+    """The data of GUILD_CREATE; `members` are those that the bot's intents allow it to see."""
     bot_joined = max(member.user.id for member in guild.members.values())
     return guild_json(guild) | {
         "joined_at": iso(moment_of(bot_joined) + 86_400),
@@ -209,7 +209,7 @@ def guild_create_json(guild: Guild, members: list[Member]) -> JSON:
 
 
 def application_json(application: Application, guild_count: int) -> JSON:
-    """The whole application, as its own bot sees it at `/applications/@me`."""
+    """The application as its bot gets it from `/applications/@me`."""
     return {
         "id": str(application.id),
         "name": application.name,
@@ -239,12 +239,12 @@ def application_json(application: Application, guild_count: int) -> JSON:
 
 
 def interaction_channel_json(channel: Channel, world: World, user: User) -> JSON:
-    """The channel as an interaction carries it, with what the invoking user may do there."""
+    """The channel in an interaction's payload, with the permissions of the invoking user."""
     return channel_json(channel) | {"permissions": str(int(world.permissions(user, channel)))}
 
 
 def context_of(channel: Channel) -> int:
-    """Where an interaction happens: 0 in a server, 1 in a private channel with the bot, 2 in any other."""
+    """Where an interaction happens: 0 in a server, 1 in a private channel with the bot, 2 in another private one."""
     if channel.guild is not None:
         return 0
     return 1 if channel.type == DM else 2

@@ -9,10 +9,10 @@ from bot.sandbox.model.clock import Snowflakes, snowflake_at
 from bot.sandbox.model.permissions import ALL_PERMISSIONS, DEFAULT_PERMISSIONS, Permissions
 
 MEBIBYTE = 1 << 20
-#: Bytes that one attachment may have, by the boost tier of the server.
+#: Maximum size of one attachment in bytes, by the boost tier of the server.
 FILE_SIZE_LIMITS = {0: 10 * MEBIBYTE, 1: 10 * MEBIBYTE, 2: 50 * MEBIBYTE, 3: 100 * MEBIBYTE}
 
-#: Types of channels, as Discord numbers them.
+#: Discord's channel types.
 TEXT, DM, GROUP_DM, PUBLIC_THREAD = 0, 1, 3, 11
 
 
@@ -22,9 +22,9 @@ class User:
     username: str
     display_name: str
     is_bot: bool = False
-    #: The language that the user chose in their client, which every interaction tells the bot.
+    #: The language of the user's client, which the bot gets with every interaction.
     locale: str = "en-US"
-    #: Bytes that this user may upload (more with a subscription); interactions tell it to the bot.
+    #: The user's upload limit in bytes (higher with a subscription), which the bot gets with every interaction.
     upload_limit: int = FILE_SIZE_LIMITS[0]
 
     def __repr__(self) -> str:
@@ -122,13 +122,13 @@ class Application:
     token: str
 
 
-#: The first second of 2023 (Unix time): everyone and everything here is a little older than now.
+#: The first second of 2023 (Unix time). The users and servers of the default world were created in the days after it.
 FOUNDED = 1_672_531_200.0
 DAY = 86_400.0
 
 
 def id_of_day(days: int) -> int:
-    """The id of what was created so many days after `FOUNDED`."""
+    """The id of something created this many days after `FOUNDED`."""
     return snowflake_at(FOUNDED + days * DAY)
 
 
@@ -136,8 +136,8 @@ class World:
     """The default world, the same every time.
 
     The server "Atelier" has the bot, its owner, the moderator Bob, the members Alice and Emi, and the channels
-    #general, #gallery, #after-dark (age restricted) and #staff (moderators only). In the server "Elsewhere" the bot is
-    no member; there Carol uses the app because she installed it to herself.
+    #general, #gallery, #after-dark (age restricted) and #staff (moderators only). The bot is not a member of the server
+    "Elsewhere"; Carol can use the app there because she installed it for herself.
     """
 
     def __init__(self, snowflakes: Snowflakes) -> None:
@@ -148,8 +148,8 @@ class World:
         self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
         self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
         self.private_channels: dict[int, Channel] = {self.group.id: self.group}
-        self._found_before: dict[int, Channel] = {}  # so that each is looked for among all channels once
-        #: Users who installed the app to themselves.
+        self._found_before: dict[int, Channel] = {}  # avoids searching all channels each time
+        #: Users who installed the app for themselves.
         self.installed_by = {self.carol.id, self.alice.id}
         #: Users who accept no private messages.
         self.closed_to_dms: set[int] = set()
@@ -202,7 +202,7 @@ class World:
         return channel
 
     def add_user(self, username: str, guild: Guild | None = None, *roles: Role) -> User:
-        """A new user, a member of `guild` with `roles` where one is named."""
+        """Adds a user, who joins `guild` with `roles` if a guild is given."""
         user = User(self._snowflakes.next(), username, username.capitalize())
         self.users[user.id] = user
         if guild is not None:
@@ -210,7 +210,7 @@ class World:
         return user
 
     def add_servers(self, count: int) -> list[Guild]:
-        """New servers of the owner, in which the bot is, each with one channel; spread over all shards."""
+        """Adds servers of the owner with the bot as a member and one channel each. Their ids spread over all shards."""
         first = self._snowflakes.next() >> 22
         return [self._found_server(first + number << 22, f"Server {number + 1}") for number in range(count)]
 
@@ -236,7 +236,7 @@ class World:
         yield from self.private_channels.values()
 
     def dm_with(self, user: User) -> Channel:
-        """The private channel of the bot and `user`, opened where there was none."""
+        """The private channel of the bot and `user`; creates it if there is none."""
         for channel in self.private_channels.values():
             if channel.type == DM and channel.recipients == (user,):
                 return channel
@@ -257,7 +257,7 @@ class World:
         return bool(self.permissions(user, channel) & Permissions.VIEW_CHANNEL)
 
     def permissions(self, user: User, channel: Channel) -> Permissions:
-        """What `user` may do in `channel`: nothing where the user is no member."""
+        """What `user` may do in `channel`; nothing if the user is not a member."""
         if channel.guild is None:
             belongs = user in channel.recipients or (user == self.bot and channel.type == DM)
             return DEFAULT_PERMISSIONS if belongs else Permissions(0)
@@ -270,7 +270,7 @@ class World:
 
 
 def permissions_in_guild(guild: Guild, member: Member) -> Permissions:
-    """What the roles of `member` allow, before any channel's overwrites.
+    """What the roles of `member` allow, without any channel's overwrites.
 
     Source: "Permissions" in Discord's API reference (the permission hierarchy and its pseudocode).
     """
@@ -283,10 +283,10 @@ def permissions_in_guild(guild: Guild, member: Member) -> Permissions:
 
 
 def permissions_in_channel(guild: Guild, member: Member, channel: Channel) -> Permissions:
-    """What `member` may do in `channel` of `guild`; a thread takes its parent's overwrites.
+    """What `member` may do in `channel` of `guild`; a thread uses its parent's overwrites.
 
-    Without VIEW_CHANNEL nothing else is left, and without SEND_MESSAGES neither files nor embeds are, as Discord's
-    implicit permissions have it.
+    Discord's implicit permissions apply: members without VIEW_CHANNEL may do nothing, and members who may not send
+    messages may not attach files, embed links or mention everyone either.
     """
     granted = permissions_in_guild(guild, member)
     if granted == ALL_PERMISSIONS:
