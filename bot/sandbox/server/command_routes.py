@@ -1,4 +1,4 @@
-"""Routes that register, read, change and delete the application's commands, global or of one server."""
+"""Routes that register, read, change and delete the application's commands, globally or for one server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that tests inject: refusals, rate limits, slow answers, lost connections."""
+"""Faults that tests inject: errors, rate limits, slow answers, lost connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: Whether the fault comes before the request has its effect or after it (the answer is lost).
+#: Whether the fault occurs before the request takes effect, or after it (only the answer is lost).
 When = Literal["before", "after"]
 
 
@@ -20,14 +20,14 @@ class Fault:
     route: re.Pattern[str]
     times: int
     when: When
-    #: The status to answer; None cuts the connection, unless the fault only delays.
+    #: The HTTP status to answer; None cuts the connection, unless the fault only delays.
     status: int | None = None
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     released: asyncio.Event | None = None
     only_delays: bool = False
-    #: Applies only to requests that bring a file whose name matches.
+    #: Applies only to requests that upload a file whose name matches.
     file: re.Pattern[str] | None = None
     hits: int = 0
 
@@ -42,13 +42,13 @@ class Fault:
             self.released.set()
 
     def cut(self) -> None:
-        """Cuts the connections of the requests that this fault holds. What is held "before" has then never come."""
+        """Cuts the connections of the requests that this fault holds. Those held "before" then have no effect."""
         self.only_delays = False
         self.release()
 
 
 class Faults:
-    """The faults that are still to come, each for the first request that matches, in the order of injection."""
+    """The pending faults. A request gets the first one that matches, in the order of injection."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -65,7 +65,7 @@ class Faults:
         times: int = 1,
         when: When = "before",
     ) -> Fault:
-        """Answers `status` with `body` (JSON, or text as an outage's HTML) instead of the truth."""
+        """Answers `status` with `body` (JSON, or text such as the HTML of an outage) instead of the real answer."""
         body = body if body is not None else {"message": f"{status}: a fault injected by a test", "code": 0}
         return self._add(Fault(method, re.compile(route), times, when, status, body, headers or {}))
 
@@ -91,7 +91,7 @@ class Faults:
         return self.answer(method, route, 429, body, headers=headers, times=times)
 
     def drop(self, method: str, route: str, *, when: When, times: int = 1) -> Fault:
-        """Cuts the connection: "before" as if the request never came, "after" accepts it and loses the answer."""
+        """Cuts the connection: "before" ignores the request, "after" processes it and loses the answer."""
         return self._add(Fault(method, re.compile(route), times, when))
 
     def delay(self, method: str, route: str, seconds: float, *, times: int = 1, when: When = "before") -> Fault:
@@ -99,9 +99,9 @@ class Faults:
         return self._add(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
 
     def hold(self, method: str, route: str, *, times: int = 1, when: When = "before", file: str | None = None) -> Fault:
-        """Keeps the request waiting until `release()` or `cut()` of the fault that is returned.
+        """Holds the request until `release()` or `cut()` of the returned fault is called.
 
-        file: only a request that brings a file whose name matches this regular expression.
+        file: holds only requests that upload a file whose name matches this regular expression.
         """
         fault = Fault(method, re.compile(route), times, when, released=asyncio.Event(), only_delays=True)
         fault.file = re.compile(file) if file is not None else None
@@ -109,7 +109,7 @@ class Faults:
         return self._add(fault)
 
     def clear(self) -> None:
-        """Drops the faults that are still to come, and releases the requests that are held."""
+        """Removes the pending faults and releases the held requests."""
         self._waiting.clear()
         for fault in self._holds:
             fault.release()
@@ -120,7 +120,7 @@ class Faults:
         return fault
 
     def match(self, method: str, route: str, path: str, files: Collection[str] = ()) -> Fault | None:
-        """The fault for this request, counted; None for most requests."""
+        """The fault for this request, or None. Counts the hit."""
         for fault in self._waiting:
             if fault.matches(method, route, path, files):
                 fault.hits += 1

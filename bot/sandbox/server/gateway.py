@@ -1,4 +1,4 @@
-"""The gateway: the websocket that tells the bot what happens, with sessions that can be resumed.
+"""The gateway: the websocket that sends events to the bot, with resumable sessions.
 
 Source: "Gateway" in Discord's API reference.
 """
@@ -31,13 +31,13 @@ PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 
 #: Milliseconds.
 HEARTBEAT_INTERVAL = 41_250
-#: Seconds until a heartbeat is answered. discord.py notes when it sent one only after sending it: an answer that is
-#: there before that counts from the heartbeat before, and makes it warn that the connection is slow.
+#: Seconds until a heartbeat is answered. discord.py records the time of a heartbeat after sending it. An earlier answer
+#: would be measured from the previous heartbeat, and discord.py would warn about a slow connection.
 HEARTBEAT_ACK_DELAY = 0.05
 
 
 class Connection:
-    """One websocket: writes what is sent in order, compressed as the client asked."""
+    """One websocket. Writes messages in order, compressed if the client asked for it."""
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         self.socket = socket
@@ -51,11 +51,11 @@ class Connection:
         self._outbox.put_nowait({"op": op, "d": data, "s": sequence, "t": event})
 
     def close(self, code: int) -> None:
-        """Closes once everything sent before is written."""
+        """Closes the connection once everything queued before is written."""
         self._outbox.put_nowait(code)
 
     def cut(self) -> None:
-        """Ends the connection without a goodbye, as a broken cable does."""
+        """Aborts the connection without a close frame, as if a cable broke."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -82,17 +82,17 @@ class Connection:
 
 @dataclass(eq=False)
 class Session:
-    """What one IDENTIFY began: its events are kept, so that a later connection can have what it missed."""
+    """A session started by one IDENTIFY. Keeps its events, so that a later connection can replay missed ones."""
 
     id: str
     intents: int
-    #: Which of how many connections it is.
+    #: The number of its shard, and the number of shards.
     shard: tuple[int, int] = (0, 1)
     events: list[tuple[str, JSON]] = field(default_factory=list)
     connection: Connection | None = None
 
     def hears_of(self, guild_id: int | None) -> bool:
-        """Whether a server's events are for this session; None: those of private messages."""
+        """Whether this session gets the events of a server; None stands for private messages."""
         return shard_of(guild_id, self.shard[1]) == self.shard[0]
 
     def dispatch(self, event: str, data: JSON) -> None:
@@ -107,7 +107,7 @@ class Session:
 
 
 class Gateway:
-    """Serves the websocket and dispatches events to the living sessions, each of which may be a shard."""
+    """Serves the websocket and dispatches events to the sessions, each of which may be a shard."""
 
     def __init__(
         self, world: World, clock: Clock, snowflakes: Snowflakes, events: DiscordEvents, sharding: Sharding
@@ -120,7 +120,7 @@ class Gateway:
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
         self.url = ""
-        #: While True, whoever connects is answered 503.
+        #: While True, new connections are answered with 503.
         self.refuses_connections = False
         #: The close code sent to clients that identify; None: accept them.
         self.refuses_identifying_with: int | None = None
@@ -130,34 +130,34 @@ class Gateway:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a bot has identified and is there."""
+        """Whether a bot has identified and is connected."""
         return any(session.connection is not None for session in self._sessions.values())
 
     @property
     def shards(self) -> list[tuple[int, int]]:
-        """The shards that are connected, each as its number and the number of all."""
+        """The connected shards, each as its number and the number of shards."""
         return sorted(session.shard for session in self._sessions.values() if session.connection is not None)
 
     @property
     def intents(self) -> set[int]:
-        """What the connected sessions asked for."""
+        """The intents of the connected sessions."""
         return {session.intents for session in self._sessions.values() if session.connection is not None}
 
     def dispatch(self, event: str, data: JSON, intent: int = 0) -> None:
-        """Tells the sessions of the server in `data` that asked for `intent` (0: whatever they asked for)."""
+        """Sends an event to the sessions of the server in `data` that have `intent` (0: no intent needed)."""
         guild_id = data.get("guild_id") or (data.get("id") if event.startswith("GUILD_") else None)
         for session in self._sessions.values():
             if session.hears_of(int(guild_id) if guild_id else None) and (not intent or session.intents & intent):
                 session.dispatch(event, data)
 
     def drop(self, code: int = UNKNOWN_ERROR) -> None:
-        """Closes every connection with `code`; the sessions stay and can be resumed."""
+        """Closes every connection with `code`; the sessions can still be resumed."""
         for connection in list(self._connections):
             self._detach(connection)
             connection.close(code)
 
     def cut(self) -> None:
-        """Cuts every connection without a goodbye, as a broken cable does."""
+        """Aborts every connection without a close frame, as if a cable broke."""
         for connection in list(self._connections):
             self._detach(connection)
             connection.cut()
@@ -168,7 +168,7 @@ class Gateway:
             connection.send(RECONNECT)
 
     def invalidate(self, *, resumable: bool = False) -> None:
-        """Declares the sessions invalid; without `resumable` they are forgotten, with all they would have replayed."""
+        """Declares the sessions invalid; unless `resumable`, deletes them with their events."""
         for connection in self._connections:
             connection.send(INVALID_SESSION, resumable)
         if not resumable:

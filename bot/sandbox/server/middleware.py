@@ -1,7 +1,7 @@
 """Rejects HTTP requests that come neither from programs on this computer nor from the sandbox's own page.
 
-A browser also runs the pages of strangers. They can reach loopback, under a name of their own that they made lead here
-(DNS rebinding) or by asking across sites; the Host, Origin and Sec-Fetch-Site headers give them away.
+Other websites in the browser can also send requests to loopback, with DNS rebinding or cross-site requests. The Host,
+Origin and Sec-Fetch-Site headers reveal them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-#: The Content-Security-Policy of everything that is not the page itself: whatever it is, it does nothing.
+#: The Content-Security-Policy of everything but the page itself: it may load and run nothing.
 RESTRICTIVE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 def same_origin_only(own_host: Callable[[], str]) -> Middleware:
-    """Refuses requests that name another host, or that come from another origin; `own_host` is "address:port"."""
+    """Refuses requests for another host or from another origin. `own_host` returns "address:port"."""
 
     @web.middleware
     async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -31,14 +31,14 @@ def same_origin_only(own_host: Callable[[], str]) -> Middleware:
 
 
 def _is_cross_site(request: web.Request) -> bool:
-    """Whether another site's page asks in the background; following a link from there is no harm."""
+    """Whether another site sends this request in the background. Following a link from there is harmless."""
     from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
     follows_link = request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
     return from_elsewhere and not follows_link
 
 
 async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: headers that keep a browser from reading more into an answer than there is."""
+    """For `on_response_prepare`: forbids the browser to run, guess the type of, embed or refer from an answer."""
     response.headers.setdefault("Content-Security-Policy", RESTRICTIVE_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"

@@ -1,4 +1,4 @@
-"""Checks requests and answers against Discord's own OpenAPI document, where a test has it.
+"""Checks requests and answers against Discord's own OpenAPI document, if a test provides it.
 
 Source of the document: https://github.com/discord/discord-api-spec (`specs/openapi.json`, OpenAPI 3.1, MIT licence).
 """
@@ -32,15 +32,15 @@ _COMPLAINT_CODES = {
     "maximum": "NUMBER_TYPE_MAX",
     "minimum": "NUMBER_TYPE_MIN",
 }
-#: Snowflakes and points in time: any is as good as another.
+#: Snowflakes and timestamps, whose exact value does not matter to the check.
 _VALUES = re.compile(r'"[0-9]{15,20}"|"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)"')
-#: Where the schema of a body is, in an operation or a response.
+#: The path to the schema of a body in an operation or a response.
 JSON_SCHEMA = ("content", "application/json", "schema")
 
 
 @dataclass(frozen=True)
 class Complaint:
-    """One place where a body is not what the document says."""
+    """One place where a body does not match the document."""
 
     path: tuple[str | int, ...]
     code: str
@@ -52,7 +52,7 @@ class Complaint:
 
 @dataclass(frozen=True)
 class Violation:
-    """A request or an answer with something wrong in it; `whose` is "request" or "answer"."""
+    """A request or an answer that does not match the document; `whose` is "request" or "answer"."""
 
     whose: str
     method: str
@@ -67,8 +67,8 @@ class OpenApi:
     """The document, ready to check bodies by method and route template (`/channels/{channel_id}/messages`).
 
     Three things differ from the document. Requests may write snowflakes as integers, as discord.py does and Discord
-    takes. A union whose branches differ by `type` is checked against the branch of that type only, so that the
-    complaint is about what was meant. The codes inside a form error are strings, as Discord sends them.
+    accepts. A union whose branches differ by `type` is checked against the branch of that type only, so that the
+    complaint is about the intended branch. The codes inside a form error are strings, as Discord sends them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,7 +77,7 @@ class OpenApi:
         self.violations: list[Violation] = []
 
     def check_request(self, method: str, route: str, body: Any) -> tuple[Complaint, ...]:
-        """What is wrong with the JSON of a request (of a multipart request: with its `payload_json`)."""
+        """The errors in the JSON of a request (in a multipart request: in its `payload_json`)."""
         if method.lower() not in self._document.routes.get(route, {}):
             unknown = Complaint((), "UNKNOWN_ROUTE", f"The document has no {method} {route}.")
             self.violations.append(Violation("request", method, route, (unknown,)))
@@ -85,7 +85,7 @@ class OpenApi:
         return self._check("request", method, route, (method.lower(), "requestBody", *JSON_SCHEMA), body)
 
     def check_answer(self, method: str, route: str, status: int, body: Any) -> tuple[Complaint, ...]:
-        """What is wrong with an answer: the stand-in's own fault."""
+        """The errors in an answer, which are bugs of the stand-in."""
         if body is None:
             return ()
         pointer: tuple[str, ...] = (method.lower(), "responses", str(status), *JSON_SCHEMA)
@@ -111,8 +111,8 @@ class OpenApi:
 class _Document:
     """The routes of a document, and its schemas prepared for requests and for answers.
 
-    accepted: bodies in which nothing was wrong, without their `_VALUES`. To check one takes long, and each start of a
-    bot sends and gets the same ones.
+    accepted: bodies without errors, with `_VALUES` replaced. Checking a body is slow, and every start of a bot sends
+    and receives the same ones.
     """
 
     routes: JSON
@@ -170,7 +170,7 @@ def _discriminate_by_type(node: Any, schemas: JSON) -> Any:
 
 
 def _union_by_type(branches: list[Any], schemas: JSON) -> JSON | None:
-    """The union as a list of constants or a branch for each type; None where it is neither."""
+    """The union as a list of constants or as one branch per type; None if it is neither."""
     if all("const" in branch for branch in branches):
         return {"constants": [branch["const"] for branch in branches]}
     nullable = {"type": "null"} in branches
@@ -208,7 +208,7 @@ def _check_constants(_validator: Any, constants: list[Any], body: Any, _parent: 
         yield ValidationError(f"{body!r} is not one of {constants!r}")
 
 
-#: With keywords of our own for unions. What JSON Schema has for them, `if` and `then`, takes many times as long.
+#: With our own keywords for unions. JSON Schema's own means, `if` and `then`, would be many times slower.
 _Validator: Any = validators.extend(
     Draft202012Validator, {"constants": _check_constants, "unlessNull": _check_unless_null, "byType": _check_by_type}
 )
@@ -221,7 +221,7 @@ def _types_of(branch: JSON, schemas: JSON) -> list[int] | None:
 
 
 def _relevant_errors(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
-    """Of a failed union the complaints of the branch that was meant; of everything else the complaint itself."""
+    """Yields the errors; for a failed union, those of the branch that was most likely intended."""
     for error in errors:
         branches: dict[int, list[ValidationError]] = {}
         for inner in error.context or ():

@@ -11,7 +11,7 @@ from typing import Any
 class RequestRecord:
     """One request and its answer. `status` 0 means that the connection was cut instead of answering.
 
-    `route` is the template (`/channels/{channel_id}/messages`), `path` what was asked, both without `/api/v10`.
+    `route` is the template (`/channels/{channel_id}/messages`), `path` the requested path, both without `/api/v10`.
     `files` are names and sizes in bytes; `at` is the stand-in's clock; `seconds` is real time.
     """
 
@@ -33,7 +33,7 @@ class RequestRecord:
 
 
 class RequestLog:
-    """Every request in the order of its answer."""
+    """Every request, in the order of the answers."""
 
     def __init__(self) -> None:
         self.requests: list[RequestRecord] = []
@@ -53,5 +53,5 @@ class RequestLog:
         ]
 
     def refused(self) -> list[RequestRecord]:
-        """The requests that were answered with 400 or more, or not at all."""
+        """The requests that were answered with status 400 or above, or not at all."""
         return [request for request in self.requests if request.status >= 400 or request.status == 0]

@@ -16,7 +16,7 @@ from bot.sandbox.model.messages import Body
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One request to a route: `ids` and `token` from its path, `query`, the JSON, and the files by number."""
+    """One request to a route: `ids` and `token` from the path, `query`, JSON, and files by number."""
 
     ids: Mapping[str, int]
     token: str
@@ -32,7 +32,7 @@ class ApiCall:
 
 @dataclass(frozen=True)
 class RequestBody:
-    """What a request brought: its JSON, its files by number, and whether the JSON could not be read."""
+    """The body of a request: its JSON, its files by number, and whether the JSON is invalid."""
 
     payload: Any
     files: dict[int, Upload]
@@ -40,7 +40,7 @@ class RequestBody:
 
 
 async def read_body(request: web.Request) -> RequestBody:
-    """The JSON of a request and its files, from a body of JSON or of several parts (`payload_json`, `files[n]`)."""
+    """Reads a body of JSON, or a multipart body of JSON and files (`payload_json`, `files[n]`)."""
     files: dict[int, Upload] = {}
     text = b""
     if request.content_type == "multipart/form-data":

@@ -40,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 class Rest:
-    """Everything under `/api/v10`. With `openapi` every request and every answer is checked against that too."""
+    """Serves everything under `/api/v10`. With `openapi`, also checks every request and answer against it."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Rest:
         self.limiter = limiter
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answers one request, or does to it what a fault orders, and writes both into the log."""
+        """Answers one request, or applies an injected fault to it, and logs it with its answer."""
         arrived = time.perf_counter()
         path = request.path.removeprefix(PREFIX)
         received = await read_body(request)
@@ -174,7 +174,7 @@ async def _hold(fault: Fault) -> None:
 
 
 def _response(status: int, body: Any, headers: Mapping[str, str]) -> web.Response:
-    # The content type is exactly "application/json": discord.py does not decode it with a charset behind.
+    # The content type is exactly "application/json": discord.py does not decode it if a charset follows.
     if body is None:
         return web.Response(status=status or 500, headers=headers)
     if isinstance(body, str):

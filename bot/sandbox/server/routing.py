@@ -20,7 +20,7 @@ from bot.sandbox.server.requests import ApiCall
 
 @dataclass(frozen=True)
 class ApiContext:
-    """The parts of the stand-in that handlers read and change, and the checks that many of them make."""
+    """The parts of the stand-in that handlers use, and the checks that many of them share."""
 
     world: World
     commands: CommandRegistry
@@ -30,7 +30,7 @@ class ApiContext:
     events: DiscordEvents
 
     def channel(self, id: int) -> Channel:
-        """The channel with this id, which the bot may see; raises ApiError otherwise."""
+        """The channel with this id; raises ApiError if there is none or the bot may not see it."""
         channel = self.world.channel(id)
         if channel is None:
             raise ApiError(refusals.UNKNOWN_CHANNEL)
@@ -56,7 +56,7 @@ class ApiContext:
             raise ApiError(refusals.UNKNOWN_APPLICATION)
 
 
-#: An HTTP status, and what is written as JSON (None: no body).
+#: An HTTP status, and the body to send as JSON (None: no body).
 Answer = tuple[int, Any]
 Handler = Callable[[ApiContext, ApiCall], Answer]
 
@@ -71,7 +71,7 @@ class Route:
 
 
 class RouteTable:
-    """The routes of one subject, added by decorating their handlers."""
+    """The routes of one subject, registered by decorating their handlers."""
 
     def __init__(self) -> None:
         self._routes: list[Route] = []
@@ -80,7 +80,7 @@ class RouteTable:
         return iter(self._routes)
 
     def add(self, method: str, template: str, *, needs_bot_token: bool = True) -> Callable[[Handler], Handler]:
-        """Registers a handler; in `template` a name that ends in "token" is any text, any other name an id."""
+        """Registers a handler. In `template`, a name that ends in "token" matches any text, any other name an id."""
 
         def register(handler: Handler) -> Handler:
             pattern = re.sub(r"\{(\w*token)\}", r"(?P<\1>[^/]+)", template)

@@ -1,4 +1,4 @@
-"""Routes about the application, the gateway's address, channels, servers and users."""
+"""Routes about the application, the gateway's URL, channels, servers and users."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _gateway_for_bot(api: ApiContext, call: ApiCall) -> Answer:
 
 @ROUTES.add("GET", "/users/@me/guilds")
 def _own_guilds(api: ApiContext, call: ApiCall) -> Answer:
-    """In the order of their ids. With `before` the last of those before it, as Discord does."""
+    """Sorted by id. With `before`, returns the last ones before that id, as Discord does."""
     limit, counted = int(call.query.get("limit", 200)), call.query.get("with_counts", "").lower() in ("1", "true")
     joined = sorted(id for id, guild in api.world.guilds.items() if api.world.bot.id in guild.members)
     begin = bisect_right(joined, int(call.query.get("after", 0)))

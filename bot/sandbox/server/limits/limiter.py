@@ -12,7 +12,7 @@ from bot.sandbox.model.clock import Clock, moment_of
 from bot.sandbox.model.errors import JSON
 from bot.sandbox.server.limits.rate_limits import EXEMPT, Limit, RateLimits, top_level
 
-#: Every answer by Discord itself has it. Without it discord.py takes a 429 for Cloudflare's and does not retry.
+#: A header of every answer by Discord itself. Without it, discord.py takes a 429 for Cloudflare's and does not retry.
 VIA = {"Via": "1.1 google"}
 
 #: How many windows are kept before expired ones are removed.
@@ -21,7 +21,7 @@ MAX_WINDOWS = 1000
 
 @dataclass(frozen=True)
 class RateLimitVerdict:
-    """Whether a request may be answered (`refused` None), and the headers that go with either answer."""
+    """The body of the refusal (None: the request is allowed), and the rate limit headers of the answer."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     refused: JSON | None = None
@@ -78,7 +78,7 @@ class RateLimiter:
         return RateLimitVerdict(self._headers(window, bucket.name))
 
     def note_answer(self, status: int, headers: Mapping[str, str]) -> None:
-        """Counts an invalid request; after too many Cloudflare blocks the address."""
+        """Counts the answer if it is an invalid request. After too many of them, Cloudflare blocks the address."""
         if status not in (401, 403, 429) or headers.get("X-RateLimit-Scope") == "shared":
             return
         now, allowed = self._clock.now(), self._limits.invalid_requests

@@ -1,7 +1,7 @@
-"""How many requests Discord allows, in one table.
+"""Discord's rate limits in one table.
 
-Discord publishes the rules (docs.discord.com/developers/topics/rate-limits), but each route's figures only in headers;
-they may change, so no bot should rely on them. Every row names its source.
+Discord publishes the rules (docs.discord.com/developers/topics/rate-limits), but the limits of each route only in
+response headers. They may change, so no bot should rely on them. Every row names its source.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Limit:
 class Bucket:
     """Routes that share a limit, counted separately for each channel, server or interaction in the path.
 
-    min_age: seconds; only messages at least that old belong to this bucket. The bucket with the largest one that fits
-    counts.
+    min_age: in seconds; the bucket is only for messages at least that old. If several fit, the one with the largest
+    min_age applies.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class OldEdits:
-    """Edits of messages older than `min_age` seconds have an additional limit in each channel."""
+    """The additional limit, per channel, on editing messages older than `min_age` seconds."""
 
     limit: Limit
     min_age: float
@@ -56,12 +56,12 @@ BUCKETS = (
     Bucket("send-message", "POST", (_MESSAGES,), Limit(5, 5.0)),
     # chenhg5/cc-connect pull request 623 and Rapptz/discord.py issue 6073: about 5 in 5 s for each channel.
     Bucket("edit-message", "PATCH", (_MESSAGE,), Limit(5, 5.0)),
-    # discord/discord-api-docs issue 8330 read these three in the headers, with the ages that they hold for.
+    # discord/discord-api-docs issue 8330 reports these three from the headers, with their message ages.
     Bucket("delete-new-message", "DELETE", (_MESSAGE,), Limit(5, 1.0)),
     Bucket("delete-message", "DELETE", (_MESSAGE,), Limit(3, 0.333), min_age=10.0),
     Bucket("delete-old-message", "DELETE", (_MESSAGE,), Limit(30, 4.0), min_age=2 * WEEK),
     # Interactions are webhooks ("Interactions webhooks share the same rate limit properties as normal webhooks",
-    # Discord's "Receiving and Responding"), each with a token of its own: 5 in 2 s (birdie0's Discord Webhooks Guide).
+    # Discord's "Receiving and Responding"), each with its own token: 5 in 2 s (birdie0's Discord Webhooks Guide).
     Bucket("answer", "PATCH", _ANSWERS, Limit(5, 2.0)),
     Bucket("read-answer", "GET", _ANSWERS, Limit(5, 2.0)),
     Bucket("delete-answer", "DELETE", _ANSWERS, Limit(5, 2.0)),
@@ -74,13 +74,13 @@ class RateLimits:
     """All of Discord's limits."""
 
     buckets: tuple[Bucket, ...] = BUCKETS
-    #: For each route without known figures.
+    #: For each route whose limit is unknown.
     others: Limit = Limit(50, 1.0)
-    #: "All bots can make up to 50 requests per second". Endpoints of interactions do not count.
+    #: "All bots can make up to 50 requests per second". Interaction endpoints do not count.
     whole_bot: Limit = Limit(50, 1.0)
     #: CircuitSacul/starboard-4 issue 118 found 3 in 20 s; the code is in Discord's list of JSON error codes.
     old_edits: OldEdits = OldEdits(Limit(3, 20.0), HOUR, OLD_MESSAGE_EDITS)
-    #: "Invalid requests": answers of 401, 403 and 429 (of the scope "shared" excepted).
+    #: "Invalid requests": those answered with 401, 403 or 429 (except 429 with the scope "shared").
     invalid_requests: Limit = Limit(10_000, 10 * MINUTE)
     #: Seconds that Cloudflare then blocks the address. Discord names no figure; bots report an hour.
     ban: float = HOUR
@@ -97,7 +97,7 @@ class RateLimits:
         return Bucket(f"{method} {template}", method, (template,), self.others)
 
     def times(self, factor: int) -> RateLimits:
-        """The same for `factor` times as many requests, for tests about something else."""
+        """The same limits with `factor` times as many requests, for tests about something else."""
 
         def wider(limit: Limit) -> Limit:
             return replace(limit, count=limit.count * factor)
@@ -120,5 +120,5 @@ EXEMPT = ("/interactions/", "/webhooks/")
 
 
 def top_level(ids: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The ids of a path that a limit is counted by."""
+    """The ids and tokens in a path for which limits are counted separately."""
     return tuple(text for name, text in ids if name in TOP_LEVEL)

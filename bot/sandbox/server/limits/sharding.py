@@ -1,4 +1,4 @@
-"""How many connections a bot has to use, and how often it may begin a session.
+"""How many connections a bot has to use, and how often it may start a session.
 
 Source: "Gateway" in Discord's API reference, sections "Sharding" and "Session Start Limit Object".
 """
@@ -16,12 +16,12 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Sharding:
-    """What Discord asks of the bot's connections.
+    """Discord's requirements for the bot's connections.
 
-    shards: how many it recommends. max_concurrency: how many may identify at once, one for each remainder of
-    `shard_id % max_concurrency`. servers_per_shard: with more on one connection, sharding is required.
-    sessions: IDENTIFYs in 24 hours. identify_interval: seconds between two IDENTIFYs of one remainder. Discord's are 5;
-    0 does not count them, for tests that restart the bot more often than that.
+    shards: the recommended number. max_concurrency: how many shards may identify at once, one for each remainder of
+    `shard_id % max_concurrency`. servers_per_shard: the most that one connection may have without more shards.
+    sessions: IDENTIFYs allowed in 24 hours. identify_interval: seconds between two IDENTIFYs of one remainder. Discord
+    requires 5; the default of 0 is for tests that restart the bot more often.
     """
 
     shards: int = 1
@@ -31,12 +31,12 @@ class Sharding:
     identify_interval: float = 0.0
 
 
-#: Discord's own, for a bot in few servers.
+#: Discord's real requirements for a bot in few servers.
 STRICT = Sharding(identify_interval=5.0)
 
 
 def shard_of(guild_id: int | None, shards: int) -> int:
-    """The shard that hears of a server; private messages go to shard 0."""
+    """The shard that gets the events of a server; those of private messages (None) go to shard 0."""
     return 0 if guild_id is None else (guild_id >> 22) % shards
 
 
@@ -53,13 +53,13 @@ class IdentifyLimiter:
 
     @property
     def remaining(self) -> int:
-        """Sessions that may still begin today. With none left Discord resets the bot's token at the next IDENTIFY."""
+        """How many sessions may still start. If none is left, Discord resets the bot's token at the next IDENTIFY."""
         while self._begun and self._begun[0] <= self._clock.now() - DAY:
             self._begun.popleft()
         return max(0, self._sharding.sessions - len(self._begun))
 
     def is_too_early(self, shard_id: int) -> bool:
-        """Whether another shard with the same remainder identified a moment ago. If not, this IDENTIFY counts."""
+        """Whether a shard with the same remainder identified too recently. If not, counts this IDENTIFY."""
         now, remainder = self._clock.now(), shard_id % self._sharding.max_concurrency
         if now - self._last.get(remainder, -DAY) < self._sharding.identify_interval:
             self.refused += 1
@@ -69,7 +69,7 @@ class IdentifyLimiter:
         return False
 
     def as_json(self) -> JSON:
-        """The session start limit, as `/gateway/bot` gives it."""
+        """The session start limit as `/gateway/bot` returns it."""
         remaining = self.remaining
         resets = self._begun[0] + DAY - self._clock.now() if self._begun else 0.0
         return {
