@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ClientRefused(Exception):
-    """Discord's client would not let this user do this; the sentence says why. The bot never hears of it.
+    """Discord's client would not let the user do this; the message says why. The bot never learns of it.
 
     The sentence is English and the key of its translations; `values` go into its `{names}`.
     """
@@ -16,7 +16,7 @@ class ClientRefused(Exception):
 
 
 class ImpossibleAction(ClientRefused):
-    """No client offers this: it is a mistake of a test or of the page. In English only."""
+    """No client offers this, so it is a bug in a test or in the page. In English only."""
 
 
 def message_deleted() -> ClientRefused:

@@ -46,15 +46,15 @@ from bot.sandbox.user_client import Choice, ClientModal, UserClient
 if TYPE_CHECKING:
     from bot.sandbox.server.openapi import OpenApi
 
-#: What a browser may show by itself when it is opened; anything else is only saved.
+#: The types that a browser may show when such a file is opened; others are downloaded.
 INLINE_TYPES = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
 
-#: Adds routes of its own to the server, such as those of the page.
+#: Adds further routes to the server, such as those of the page.
 AddRoutes: TypeAlias = "Callable[[web.Application, FakeDiscord], None]"
 
 
 class CannotListen(StartupError):
-    """The port cannot be used; the sentence says what to do."""
+    """The port cannot be used; the message says what to do."""
 
     def __init__(self, port: int, error: OSError) -> None:
         super().__init__(
@@ -112,7 +112,7 @@ class FakeDiscord:
         self._runner: web.AppRunner | None = None
         self.token = self.world.application.token
         self.host = ""
-        #: Where the page is that shows this Discord to a person.
+        #: The URL of the page that shows this Discord in a browser.
         self.page_url = ""
         self.api_url = ""
         self.gateway_url = ""
@@ -196,9 +196,9 @@ class FakeDiscord:
         *,
         after: int | None = None,
     ) -> Message:
-        """The first version of a message in `channel` that matches: one that is there, a new one, or an edit.
+        """The first version of a message in `channel` that matches: an existing one, a new one, or an edit.
 
-        With `after` (the number of an event) only what happened after it counts.
+        With `after` (the number of an event), considers only what happened after it.
         """
         if after is None:
             for message in reversed(self.messages_in(channel)):
@@ -228,7 +228,7 @@ class FakeDiscord:
         what: str = "such an event",
         after: int = 0,
     ) -> DiscordEvent:
-        """The first event numbered above `after` that matches; a TimeoutError says for `what` it waited."""
+        """The first event numbered above `after` that matches; the TimeoutError names `what` it waited for."""
         try:
             async with asyncio.timeout(timeout):
                 return await self.events.wait_for(matches, after)
@@ -236,7 +236,7 @@ class FakeDiscord:
             raise TimeoutError(f"Waited {timeout:g} s for {what}. {self.what_happened()}") from None
 
     def what_happened(self) -> str:
-        """Whether the bot is connected, the last events and the last refused requests: why a wait timed out."""
+        """Describes why a wait timed out: whether the bot is connected, the last events and refused requests."""
         refused = [
             f"{request} {request.answer}" if request.status else str(request)
             for request in self.request_log.refused()[-3:]
@@ -261,8 +261,8 @@ class FakeDiscord:
     ) -> InteractionHandle:
         """Types a slash command; options are checked against the registered command as Discord's client does.
 
-        Files are given as `Upload`, users, roles and channels as such. Options whose name is no Python name (or is
-        "options") go into `options`.
+        Pass files as `Upload`, and users, roles and channels as objects. Options whose name is not a Python
+        identifier (or is "options") go into `options`.
         """
         data = self.client.slash(user, channel, command, {**(options or {}), **named})
         return self._handle_of(self.interactions.send(COMMAND, user, channel, data))
@@ -286,7 +286,7 @@ class FakeDiscord:
     async def type_into(
         self, user: User, channel: Channel, command: str, option: str, typed: str, others: Mapping[str, object]
     ) -> InteractionHandle:
-        """Types into an option that completes; `choices` of what is returned waits for what is offered."""
+        """Types into an option with autocomplete; `choices` of the returned handle waits for the choices."""
         data, kind = self.client.autocomplete(user, channel, command, option, typed, others)
         return self._handle_of(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
 
@@ -327,7 +327,7 @@ class FakeDiscord:
     async def submit(
         self, user: User, modal: ClientModal, values: Mapping[str, object] | None = None
     ) -> InteractionHandle:
-        """Sends a form: `values` by custom_id or by label; what is left out stays as the form came."""
+        """Sends a form: `values` by custom_id or by label; fields left out keep their values."""
         data = self.client.modal(user, modal, values or {})
         opened_by = modal.interaction
         return self._handle_of(
@@ -337,12 +337,12 @@ class FakeDiscord:
         )
 
     async def say(self, user: User, channel: Channel, content: str = "", files: Sequence[Upload] = ()) -> Message:
-        """Posts a message of a user's own."""
+        """Posts a message as a user."""
         self.client.check_message(user, channel, content, files)
         return self.messages.create(channel, user, Body({"content": content}, dict(enumerate(files))))
 
     def delete(self, user: User, message: Message) -> None:
-        """Deletes a message of the user's own, or any where the user manages messages."""
+        """Deletes the user's own message, or any message if the user may manage messages."""
         message = self.current(message)
         self.client.check_can_see(user, message)
         manages = self.world.permissions(user, message.channel) & Permissions.MANAGE_MESSAGES
@@ -355,7 +355,7 @@ class FakeDiscord:
         return self.world.dm_with(user)
 
     def current(self, message: Message) -> Message:
-        """The message as it is now; raises ClientRefused where it was deleted."""
+        """The message as it is now; raises ClientRefused if it was deleted."""
         now = self.messages.get(message.id)
         if now is None:
             raise message_deleted()
@@ -375,7 +375,7 @@ class FakeDiscord:
         self.messages.delete(self.current(message))
 
     def delete_all_messages(self) -> None:
-        """Empties every channel."""
+        """Deletes all messages in all channels."""
         for message in self.messages.everywhere():
             self.messages.delete(message)
 
@@ -409,18 +409,18 @@ class FakeDiscord:
         self.events.emit("channel_delete", written)
 
     def ban(self, guild: Guild, user: User) -> None:
-        """Throws somebody out of a server for good."""
+        """Bans a user from a server."""
         del guild.members[user.id]
         self.events.emit("guild_ban_add", {"guild_id": str(guild.id), "user": user_json(user)})
 
     def remove_bot(self, guild: Guild) -> None:
-        """Throws the bot out of a server."""
+        """Kicks the bot from a server."""
         del guild.members[self.world.bot.id]
         self.events.emit("guild_delete", {"id": str(guild.id)})
 
 
 def _document(path: Path) -> OpenApi:
-    # Imported only here: what it needs is installed for tests, not for running.
+    # Imported here because its dependencies are installed only for tests.
     from bot.sandbox.server.openapi import OpenApi
 
     return OpenApi(path)

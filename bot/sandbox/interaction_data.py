@@ -15,7 +15,7 @@ from bot.sandbox.model.world import Channel, Role, User, World
 
 
 class DataBuilder:
-    """Turns values into what is sent, and gathers the objects they refer to (`resolved`)."""
+    """Converts values to the form that is sent, and collects the objects they refer to (`resolved`)."""
 
     def __init__(self, world: World, cdn: Cdn, user: User, channel: Channel) -> None:
         self._world = world
@@ -103,7 +103,7 @@ class DataBuilder:
         return chosen
 
     def field(self, component: JSON, label: str, values: Mapping[str, object]) -> JSON:
-        """One input of a modal as it is sent: with the given value, or with its current one."""
+        """One input of a modal as it is sent, with the given value or its current one."""
         kind, custom_id = component["type"], component["custom_id"]
         result: JSON = {"type": kind, "id": component["id"], "custom_id": custom_id}
         given = values.get(custom_id, values.get(label))
@@ -136,7 +136,7 @@ class DataBuilder:
         return result | {"values": self.selected(component, _as_list(given) if given is not None else defaults)}
 
     def _defaults(self, component: JSON) -> list[object]:
-        """What is chosen in a select or a group of boxes as it comes."""
+        """The preselected values of a select or a group of checkboxes or radio buttons."""
         world, guild = self._world, self._channel.guild
         roles = {role.id: role for role in guild.roles} if guild else {}
         chosen: list[object] = [o["value"] for o in component.get("options") or [] if o.get("default")]

@@ -20,7 +20,7 @@ from bot.sandbox.model.interactions import (
 from bot.sandbox.model.messages import Message, Messages
 from bot.sandbox.user_client import Choice, ClientModal
 
-#: Seconds of real time that a test waits for something before it fails; long, because the machine may be busy.
+#: Seconds of real time that a test waits before it fails; long, because the machine may be busy.
 TIMEOUT = 60.0
 
 
@@ -29,11 +29,11 @@ class InteractionFailed(Exception):
 
 
 class UnexpectedAnswer(Exception):
-    """The bot answered an interaction, but with something else than was waited for."""
+    """The bot answered an interaction with something other than expected."""
 
 
 class Observable(Protocol):
-    """What an interaction needs of the stand-in to wait for what comes of it."""
+    """What an interaction handle needs from the stand-in to wait for the bot's answers."""
 
     events: DiscordEvents
     messages: Messages
@@ -47,7 +47,7 @@ class Observable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InteractionHandle:
-    """What a user did, and what the bot makes of it. Every wait raises a TimeoutError that says what happened."""
+    """A user's action and the bot's answers to it. Every wait raises a TimeoutError that says what happened."""
 
     interaction: Interaction
     _discord: Observable
@@ -57,7 +57,7 @@ class InteractionHandle:
         return self.interaction.id
 
     async def acknowledged(self, timeout: float = TIMEOUT) -> Callback:
-        """The first answer, with its `latency` in seconds; raises InteractionFailed when it did not come in time."""
+        """The first answer, with its `latency` in seconds; raises InteractionFailed if it did not come in time."""
         try:
             async with asyncio.timeout(timeout):
                 await self.interaction.concluded.wait()
@@ -76,7 +76,7 @@ class InteractionHandle:
         return self.interaction.callback is None
 
     async def response(self, timeout: float = TIMEOUT) -> Message:
-        """The answer users see, as it is now: after a deferral, once it was filled in or the message was edited."""
+        """The current answer that users see. After a deferral, waits until it is filled in or the message is edited."""
         callback = await self.acknowledged(timeout)
         id = self.interaction.original_id
         if id is None:

@@ -23,7 +23,7 @@ from bot.sandbox.session import open_sandbox
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-#: Milliseconds for an image, the loading of the model included.
+#: Milliseconds that an image may take, including loading the model.
 TIMEOUT = 120_000
 
 PROMPT = "@micah, red hair, blue background"
@@ -72,7 +72,7 @@ async def _open(page: Page, discord: FakeDiscord, user: User) -> None:
 
 
 async def _draw(page: Page, prompt: str) -> None:
-    """Asks for an image, and waits until it is shown with its buttons."""
+    """Requests an image and waits until it is shown with its buttons."""
     before = await page.locator("#messages .image").count()
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")

@@ -37,20 +37,20 @@ from storage.servers import EVERYWHERE
 
 T = TypeVar("T")
 
-#: Seconds for one image, model loading included; a CPU and real weights need some.
+#: Seconds that one image may take, including loading the model. A CPU with real weights is slow.
 TIMEOUT = 600.0
 
 
-#: What the bot remembers between two runs of the sandbox; the operator's own data stays untouched.
+#: The sandbox's own SQLite database, kept between runs; the operator's data is not touched.
 DATABASE = Path("anima-sandbox.db")
-#: The same on PostgreSQL: a schema beside the operator's own.
+#: The same on PostgreSQL: a schema next to the operator's.
 SCHEMA = "anima_sandbox"
-#: The file with the stand-in's messages and pictures, and the one for a sandbox on PostgreSQL.
+#: The file with the stand-in's messages and images, and the one used with PostgreSQL.
 MESSAGES, POSTGRESQL_MESSAGES = Path("anima-sandbox-messages.db"), Path("anima-sandbox-postgresql-messages.db")
 
 
 async def serve_page(settings: Settings, port: int) -> None:
-    """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
+    """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen if the port is taken."""
     address, messages = sandbox_database(settings.database_url)
     settings = settings.model_copy(update={"database_url": address})
     async with open_sandbox(settings, port, messages) as sandbox:
@@ -64,7 +64,7 @@ async def serve_page(settings: Settings, port: int) -> None:
 def sandbox_database(address: str) -> tuple[str, Path]:
     """The sandbox's own database for the operator's DATABASE_URL, and the file of the messages that go with it.
 
-    On a PostgreSQL server it is there too, else in a file.
+    It is a schema on the same server for PostgreSQL, and a file for SQLite.
     """
     if not address.startswith("postgres"):
         return f"sqlite:///{DATABASE}", MESSAGES
@@ -72,9 +72,9 @@ def sandbox_database(address: str) -> tuple[str, Path]:
 
 
 async def lift_limits(sandbox: Sandbox, *, in_private: bool) -> None:
-    """Who tries the bot for the first time is not to meet limits that are meant for many people.
+    """Lifts the limits that are meant for many users, so that a first-time user does not run into them.
 
-    in_private: credits in private messages too, of which `.env` may say something else.
+    in_private: lifts the quota in private messages too; False if `.env` sets one.
     """
     world, servers = sandbox.discord.world, sandbox.client.database.servers
     friends = ServerSettings().changes_to(SUGGESTIONS["friends"].applied_to(ServerSettings()))
@@ -136,7 +136,7 @@ def _check(prompt: str, folder: Path) -> None:
 
 @asynccontextmanager
 async def _temporary_database(settings: Settings) -> AsyncIterator[Settings]:
-    """One image leaves nothing behind but itself, and can be generated while another sandbox runs."""
+    """Temporary storage: leaves nothing behind, and allows generating an image while another sandbox runs."""
     with TemporaryDirectory(prefix="anima-sandbox-", ignore_cleanup_errors=True) as folder:  # of Windows' locks
         yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
 
@@ -150,7 +150,7 @@ class Sandbox:
     running: asyncio.Task[None]
 
     async def while_running(self, awaitable: Coroutine[Any, Any, T]) -> T:
-        """Wait for something the bot is to do; if the bot ends instead, raise what ended it."""
+        """Wait for something the bot should do; if the bot stops instead, raise the exception that stopped it."""
         waiting = asyncio.create_task(awaitable)
         try:
             await asyncio.wait({self.running, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,7 +176,7 @@ async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None =
             }
         )
         async with open_client(settings) as client, AsyncExitStack() as stack:
-            if archive is not None:  # after the database, whose errors say more about a disk or a folder
+            if archive is not None:  # after the database, whose errors explain problems with a disk or folder better
                 stack.enter_context(Archive(archive, discord))
             sandbox = Sandbox(discord, client, asyncio.create_task(client.start(discord.token)))
             try:
@@ -200,7 +200,7 @@ def is_final(message: Message) -> bool:
 
 
 async def _finished_job(client: AnimaClient, message: Message) -> Job:
-    """The job of a message, once it is written down that the message was posted."""
+    """The job of a message. Waits until the database records that the message was posted."""
     async with asyncio.timeout(TIMEOUT):
         while (job := await client.database.jobs.by_message(message.id)) is None or job.finished_at is None:
             await asyncio.sleep(0.01)

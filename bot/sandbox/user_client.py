@@ -21,7 +21,7 @@ from bot.sandbox.model.world import FILE_SIZE_LIMITS, Channel, User, World
 
 @dataclass(frozen=True)
 class Choice:
-    """One line that an autocomplete offers."""
+    """One choice that an autocomplete offers."""
 
     name: str
     value: str | int | float
@@ -158,7 +158,7 @@ class UserClient:
         return data | ({"resolved": builder.resolved} if select["type"] != ui.STRING_SELECT else {})
 
     def modal(self, user: User, modal: ClientModal, values: Mapping[str, object]) -> JSON:
-        """The data of a submitted form; `values` by custom_id or by label, what is left out stays as it is."""
+        """The data of a submitted form; `values` by custom_id or by label. Fields left out keep their values."""
         if modal.interaction.user != user:
             raise ClientRefused(
                 "The form '{form}' is open for {user} only.", form=modal.title, user=modal.interaction.user.username
@@ -188,7 +188,7 @@ class UserClient:
         return data | ({"resolved": builder.resolved} if builder.resolved else {})
 
     def check_message(self, user: User, channel: Channel, content: str, files: Sequence[Upload]) -> None:
-        """Raises ClientRefused where a message of the user's own could not be sent."""
+        """Raises ClientRefused if the user could not send this message."""
         allowed = self._world.permissions(user, channel)
         writing = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
         where = self._title(channel)

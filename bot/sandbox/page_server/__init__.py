@@ -1,4 +1,4 @@
-"""Serves the sandbox's page: its files, its languages, and its requests."""
+"""Serves the sandbox's page: its files, its translations, and the API it uses."""
 
 from collections.abc import Sequence
 

@@ -30,12 +30,12 @@ from bot.text.languages import LANGUAGES
 if TYPE_CHECKING:
     from bot.sandbox.fake_discord import FakeDiscord
 
-#: Messages of a channel that the page gets at once; older ones are not shown.
+#: How many messages of a channel the page gets; older ones are not shown.
 MAX_SHOWN = 200
 
 Answer = Callable[["PageApi", User, web.Request, RequestBody], Awaitable[Any]]
 
-#: Kinds of events after which the page asks for the view and the commands again.
+#: The kinds of events after which the page reloads the view and the commands.
 RELOADING_EVENTS = {
     *("channel_update", "channel_delete", "guild_delete", "commands_update", "gateway_ready", "gateway_resumed"),
     "gateway_closed",
@@ -72,11 +72,11 @@ class PageApi:
     def __init__(self, discord: FakeDiscord, examples: Sequence[str]) -> None:
         self.discord = discord
         self.examples = examples
-        #: Tells the page whether the stand-in it knows is still the one that it talks to.
+        #: Lets the page notice that the stand-in was restarted.
         self.instance = secrets.token_hex(8)
 
     async def people(self, _: web.Request) -> web.Response:
-        """Whom the page can be used as."""
+        """The users that a person can act as in the page."""
         world = self.discord.world
         people = [user_json(user) | self._standing(user) for user in world.users.values() if not user.is_bot]
         languages = [{"code": language.code, "name": language.name} for language in LANGUAGES.values()]
@@ -124,7 +124,7 @@ class PageApi:
         return user
 
     def channel(self, user: User, request: web.Request) -> Channel:
-        """The channel of the request, which the user sees."""
+        """The channel of the request, which the user must be able to see."""
         channel = self.discord.world.channel(int(request.match_info["channel"]))
         if channel is None or not self.discord.world.can_see(user, channel):
             raise web.HTTPNotFound(text="There is no such channel.")
@@ -182,7 +182,7 @@ class PageApi:
         }
 
     def _visible_data(self, user: User, event: DiscordEvent) -> JSON | None:
-        """The event as the client of `user` gets it; None: not at all."""
+        """The event as the client of `user` gets it; None if the client does not get it."""
         world = self.discord.world
         if event.message is not None:
             hidden = event.message.visible_to not in (None, user) or not world.can_see(user, event.message.channel)
@@ -371,7 +371,7 @@ async def _submit(api: PageApi, user: User, request: web.Request, received: Requ
 
 
 def _error_text(error: ApiError) -> str:
-    """What the API complains about, as one text."""
+    """The complaints of the API as one text."""
 
     def complaints(tree: Mapping[str, Any]) -> list[str]:
         own = [str(each["message"]) for each in tree.get("_errors", [])]

@@ -43,7 +43,7 @@ class PageCatalog:
 
 @functools.cache
 def page_catalog(locale: str) -> PageCatalog:
-    """The page for a user of one of Discord's locales: in English where that language is not there."""
+    """The page in one of Discord's locales, or in English if there is no catalog for it."""
     language = LANGUAGES.get(locale)
     path = catalog_path(language) if language is not None else None
     if language is None or path is None or not path.exists():
@@ -66,7 +66,7 @@ def page_catalog(locale: str) -> PageCatalog:
 
 
 def catalog_path(language: Language) -> Path | None:
-    """Where the page's catalog of a language is; None for English, which is in the code."""
+    """The path of the page's catalog for a language; None for English, which is in the code."""
     return None if language.path is None else language.path.with_name(f"{DOMAIN}.po")
 
 

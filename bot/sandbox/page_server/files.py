@@ -8,7 +8,7 @@ from aiohttp import web
 
 CONTENT_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
-#: Scripts, styles and images from here only, and no way to turn text into markup.
+#: Allows scripts, styles and images from this server only, and forbids turning text into markup.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
