@@ -43,7 +43,7 @@ def in_schema(address: str, schema: str) -> str:
 
 
 def names_several_hosts(url: URL) -> bool:
-    """`?host=one:1&host=two:2`, or as libpq has it `?host=one,two&port=1,2`."""
+    """Whether it has several: `?host=one:1&host=two:2`, or `?host=one,two&port=1,2` as for libpq."""
     hosts = url.query.get("host", ())
     return len(hosts.split(",") if isinstance(hosts, str) else hosts) > 1
 

@@ -1,6 +1,6 @@
 """Copies everything from one database into another, empty one, on SQLite or PostgreSQL, and compares it row by row.
 
-The copy is one transaction of the target: it is there as a whole, or not at all. No bot may draw on either meanwhile.
+The copy is one transaction of the target: all of it is made, or nothing. No bot may draw on either database meanwhile.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from storage.backend.errors import DatabaseRefused
 from storage.database import Database
 from storage.schema import claims, commits, jobs, metadata
 
-#: Rows that are in memory at a time, and of tables with files, which have a few megabytes each.
+#: How many rows are in memory at a time; fewer for tables with files, whose rows have a few megabytes each.
 ROWS, FILES = 1000, 4
 
-#: Called with what is done ("copy" or "compare"), the number of rows done so far, and of all.
+#: Called with the current step ("copy" or "compare"), the number of rows done so far, and the total.
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
@@ -67,7 +67,7 @@ async def copy_database(
 
 @asynccontextmanager
 async def _claimed(database: Database) -> AsyncIterator[None]:
-    """In this block no bot can use the database."""
+    """Keeps bots from using the database during the block."""
     if not await database.claim.take_or_refuse():
         raise DatabaseRefused(f"A bot is using the database {database.address}. Stop it first, then copy again.")
     keeping = asyncio.create_task(database.claim.keep())
@@ -158,7 +158,7 @@ async def _next(chunks: AsyncIterator[Sequence[Row[Any]]]) -> AsyncIterator[Row[
 
 
 async def _chunks(connection: AsyncConnection, table: Table) -> AsyncIterator[Sequence[Row[Any]]]:
-    """All rows in the order of their key, few at a time. The order of texts is that of their bytes, everywhere."""
+    """All rows in the order of their key, few at a time. Texts are sorted by their bytes on both databases."""
     size = FILES if any(isinstance(column.type, LargeBinary) for column in table.columns) else ROWS
     keys = _keys(table)
     on_postgresql = connection.dialect.name == "postgresql"
@@ -208,6 +208,6 @@ async def _latest_id(connection: AsyncConnection, table: Table) -> int | None:
 
 
 async def _analyze(database: Database) -> None:
-    """Without it, PostgreSQL would plan its first queries for empty tables."""
+    """Update the statistics; without them, PostgreSQL would plan its first queries for empty tables."""
     async with database.unlimited_transactions().writing() as connection:
         await connection.execute(text("ANALYZE"))

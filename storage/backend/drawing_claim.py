@@ -30,11 +30,11 @@ from storage.schema import claims
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two renewals, and between two attempts of one who wants it.
+#: Seconds between two renewals, and between two attempts to take the claim.
 RENEW_INTERVAL, POLL_INTERVAL = 5.0, 1.0
 #: After this time without a renewal another bot may take it.
 EXPIRES_AFTER = timedelta(seconds=30)
-#: Seconds after which a holder that cannot renew it counts as having lost it: earlier, so that two never draw.
+#: Seconds after which a holder that cannot renew it gives it up: earlier than EXPIRES_AFTER, so that two never draw.
 RENEW_TIMEOUT = 20.0
 
 TAKEN = "another bot has taken over"

@@ -11,7 +11,7 @@ PROC = Path("/proc")
 def this_process() -> str:
     """Unique, also among several holders in one process: "HOST PID STARTED BOOT NAMESPACE TOKEN".
 
-    What cannot be found out is "-".
+    Parts that cannot be determined are "-".
     """
     pid = os.getpid()
     host = socket.gethostname().replace(" ", "-")[:64] or "-"
@@ -32,7 +32,7 @@ def has_ended(holder: str) -> bool:
 
 
 def describe(holder: str) -> str:
-    """A holder for the log."""
+    """Describes a holder for the log."""
     host, pid, *_ = [*holder.split(), "-", "-"]
     return f"process {pid} on {host}"
 
@@ -54,7 +54,7 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    """Of process ids: a number means another process in another container."""
+    """The namespace of process ids: in another container, the same id means another process."""
     try:
         return os.readlink(PROC / "self/ns/pid")
     except OSError:

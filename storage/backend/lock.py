@@ -1,4 +1,4 @@
-"""A lock on a file, which ends with the process that holds it, also if that is killed."""
+"""A file lock that is released when its process ends, even if it is killed."""
 
 import asyncio
 import sqlite3

@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 #: Connections that are kept, and how many more there may be at busy times.
 POOL_SIZE, MAX_OVERFLOW = 5, 10
-#: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones without a word.
+#: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones silently.
 MAX_CONNECTION_AGE = 240
-#: Those that can keep what people type. SQL_ASCII keeps any bytes.
+#: Encodings that can store whatever people type. SQL_ASCII stores any bytes.
 ENCODINGS = ("UTF8", "SQL_ASCII")
-#: SQLSTATEs of what the user has no right to do, in a schema and to a schema.
+#: SQLSTATEs of missing privileges, in a schema and on a schema.
 NO_RIGHT = ("42501", "3F000")
 #: SQLSTATE of a change that a server refuses because it is a standby, or was made one.
 READ_ONLY = "25006"
@@ -93,7 +93,7 @@ def lacks_right(error: Exception) -> bool:
 
 
 def schema_of(url: URL) -> str | None:
-    """The name in `?schema=NAME`: the tables are in a schema of their own, beside others."""
+    """The NAME in `?schema=NAME`, the schema that has the tables; None without it."""
     schema = url.query.get(SCHEMA)
     return schema if isinstance(schema, str) else None
 

@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 #: The first version of SQLite with RETURNING.
 MIN_VERSION = (3, 35)
 
-#: How long a write waits for another process to finish its own.
+#: Seconds that a write waits for another process to finish writing.
 BUSY_SECONDS = 10
 
 #: Seconds between two attempts to change the journal's mode.
 RETRY_INTERVAL = 0.02
 
-#: How a transaction begins that is not told otherwise.
+#: How a transaction begins by default.
 READING = "BEGIN"
 
 #: Readers and the writer do not wait for each other.
@@ -44,12 +44,12 @@ NOT_ON_THIS_COMPUTER = (
     "is on a network drive or another disk on which SQLite cannot work safely. It must be on a disk of this computer: "
     "choose a local folder in DATABASE_URL, or use PostgreSQL."
 )
-#: Parts of a path that programs synchronize with other computers, in small letters.
+#: Parts of a path that programs synchronize with other computers, in lower case.
 SYNCED = ("onedrive", "dropbox", "google drive", "googledrive", "iclouddrive", "mobile documents", "cloudstorage")
 
 
 def sqlite_engine(url: URL) -> AsyncEngine:
-    """Transactions begin here, because Python's module would begin them only at the first change."""
+    """Begins transactions itself, because Python's sqlite3 would begin them only at the first change."""
     settings = {"isolation_level": None, "timeout": BUSY_SECONDS}
     engine = create_async_engine(url, connect_args=settings, hide_parameters=True)
 

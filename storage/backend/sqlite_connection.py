@@ -18,7 +18,7 @@ ROWS = 100
 
 
 class SingleTripConnection(aiosqlite.Connection):
-    #: Whether the transaction only reads; and whether its BEGIN is still to be sent to the thread.
+    #: Whether the transaction only reads, and whether its BEGIN must still be sent to the thread.
     _only_reads = False
     _is_to_begin = False
 

@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 #: Milliseconds after which PostgreSQL ends a transaction of a bot that has gone silent, with the locks that it holds.
 IDLE_IN_TRANSACTION = "60000"
-#: Seconds between two questions whether a transaction was committed.
+#: Seconds between two checks whether a transaction was committed.
 POLL_INTERVAL = 0.2
-#: SQLite and PostgreSQL take some 30,000.
+#: SQLite and PostgreSQL accept about 30,000.
 VALUES_PER_STATEMENT = 1000
 #: How long the token of a committed transaction is kept.
 COMMIT_LIFETIME = timedelta(minutes=10)
@@ -39,7 +39,7 @@ HasTransactionsT = TypeVar("HasTransactionsT", bound="HasTransactions")
 
 
 class _PriorityLock:
-    """A lock. Of those who wait for it, the urgent ones come first, and then who came first."""
+    """A lock that is given to urgent waiters first, and otherwise in the order of arrival."""
 
     def __init__(self) -> None:
         self._is_held = False
@@ -222,20 +222,20 @@ class Transactions:
         return False
 
     async def forget_commits(self, connection: AsyncConnection) -> None:
-        """Delete the tokens that nobody will ask for any more."""
+        """Delete the tokens that are no longer needed."""
         if not self.on_sqlite:
             await connection.execute(delete(commits).where(commits.c.made_at < DatabaseTime(COMMIT_LIFETIME)))
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
-    """Of a transaction that nobody waits for any more."""
+    """Log the error of a transaction that nobody waits for any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
         is_outage = isinstance(error, StorageUnavailable)
         logger.warning("a change could not be made: %s", error, exc_info=None if is_outage else error)
 
 
 def in_groups(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """So many values as one statement takes, and then the next ones."""
+    """Yields the values in batches that fit into one statement."""
     for first in range(0, len(values), VALUES_PER_STATEMENT):
         yield values[first : first + VALUES_PER_STATEMENT]
 

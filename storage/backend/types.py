@@ -79,7 +79,7 @@ class Words(TypeDecorator[str]):
 
 
 class DatabaseTime(FunctionElement[datetime]):
-    """The database's own time, or what it was a while `ago`: the clock that several machines share."""
+    """The database's own time, minus `ago` if given: the clock that several machines share."""
 
     type = UtcDateTime()
     inherit_cache = False
