@@ -147,10 +147,10 @@ async def fill(database: Database, size: int) -> None:
 
 
 async def settle(database: Database) -> None:
-    """What a database that filled up over a year has done by itself.
+    """Do what a database that grew over a year has done by itself.
 
-    It has forgotten who was charged, counts on from the last id (SQLite also for rows with ids of their own), and knows
-    its size.
+    Forgets who was charged, continues the ids after the last one (SQLite does so by itself), and updates the planner's
+    statistics.
     """
     await database.privacy.forget_older_than()
     async with database.unlimited_transactions().writing() as connection:

@@ -49,7 +49,7 @@ class ServerState:
 
 
 async def ask_server(address: str, timeouts: DatabaseTimeouts) -> ServerState:
-    """What the PostgreSQL server at an address says of itself. Raises DatabaseRefused, StorageUnavailable."""
+    """Ask the PostgreSQL server at an address about itself. Raises DatabaseRefused, StorageUnavailable."""
     engine = postgresql_engine(read_address(address), timeouts)
     asked = text(
         "SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on', coalesce("

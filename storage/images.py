@@ -13,7 +13,7 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import JobState, jobs, picture_words, pictures, renders
 
-#: Further words of a search are ignored.
+#: The maximum number of words in a search; further ones are ignored.
 MAX_WORDS = 16
 
 
@@ -62,7 +62,7 @@ class Image:
     created_at: datetime
     deleted_at: datetime | None
     notes: tuple[str, ...] = ()
-    #: None: no classifier has seen it.
+    #: None: no classifier has rated it.
     labels: Mapping[str, float] | None = None
 
 
@@ -90,7 +90,7 @@ class Images:
         self._clock = clock
 
     async def get(self, image_id: int) -> Image | None:
-        """Also a deleted one. None if it does not exist (any more)."""
+        """The image, even if deleted from the history. None if it does not exist (any more)."""
         found = await self._all(_select_images().where(pictures.c.id == image_id))
         return found[0] if found else None
 

@@ -130,14 +130,14 @@ class Jobs:
         return await _find(connection, jobs.c.id == job_id)
 
     async def last_drawn_at(self) -> datetime | None:
-        """When one of the newest delivered jobs was drawn; None without any."""
+        """When one of the newest delivered jobs was drawn; None if there are none."""
         newest = select(jobs.c.rendered_at).where(jobs.c.state == JobState.DELIVERED)
         newest = newest.order_by(jobs.c.id.desc()).limit(SCAN_LIMIT)
         async with self._transactions.reading() as connection:
             return max(filter(None, await connection.scalars(newest)), default=None)
 
     async def newest_id(self) -> int:
-        """The id of the newest job; 0 without any."""
+        """The id of the newest job; 0 if there are none."""
         async with self._transactions.reading() as connection:
             return await connection.scalar(select(func.max(jobs.c.id))) or 0
 
@@ -273,7 +273,7 @@ class Jobs:
             await _undo(connection, [job.id for job in ended], now)
         for job in ended:
             self._notify_watchers(job)
-            await asyncio.sleep(0)  # there may be thousands, so others have their turn in between
+            await asyncio.sleep(0)  # there may be thousands, so let other tasks run in between
         return tuple(ended)
 
     async def fail(self, job_id: int, reason: str) -> bool:
@@ -330,7 +330,7 @@ class Jobs:
             await connection.execute(update(jobs).where(jobs.c.id == job_id).values(reposted=True))
 
     async def mark_notified(self, job_id: int) -> bool:
-        """The user has seen that the job was cancelled, failed or refused. True the first time."""
+        """Record that the user has seen that the job was cancelled, failed or refused. True the first time."""
         async with self._transactions.writing() as connection:
             marked = await connection.execute(
                 update(jobs).where(jobs.c.id == job_id, _unnotified()).values(told=True).returning(jobs.c.id)
@@ -441,7 +441,7 @@ async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job
 
 
 async def _undo(connection: AsyncConnection, job_ids: Sequence[int], now: datetime) -> None:
-    """Refund jobs that end undelivered, and delete their images. As many statements for many jobs as for one."""
+    """Refund jobs that end undelivered, and delete their images. Works in batches, not job by job."""
     for some in in_groups(job_ids):
         await quotas.refund(connection, some, now)
         await connection.execute(delete(pictures).where(pictures.c.job_id.in_(some)))

@@ -14,7 +14,7 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import drafts, preferences, presets
 
-#: Presets of one user: as many as Discord shows in one select.
+#: Maximum number of presets per user: as many as fit into one of Discord's selects.
 MAX_PRESETS = 25
 
 #: How many drafts a user may have of each form, and how long they are kept.
@@ -49,7 +49,7 @@ class Preferences:
         self._watchers.append(watcher)
 
     async def all(self) -> tuple[tuple[int, str | None, Mapping[str, Any]], ...]:
-        """Everybody's defaults and presets, as `watch` tells them."""
+        """Everybody's defaults and presets, in the form that `watch` reports them."""
         async with self._transactions.reading() as connection:
             of_users = await connection.execute(select(preferences.c.user_id, preferences.c.defaults))
             named = await connection.execute(select(presets.c.user_id, presets.c.name, presets.c.options))

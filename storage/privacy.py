@@ -129,7 +129,7 @@ class Privacy:
             await forget_sharer(connection, user_id)
             if messages_too:
                 await add_messages_to_delete(connection, messages, now)
-            # One that is accepted meanwhile is not among them, and comes after the erasure.
+            # A job accepted meanwhile is not among them; it counts as accepted after the erasure.
             erased = await connection.execute(
                 delete(jobs).where(theirs, jobs.c.id.in_(ids) | jobs.c.state.not_in(LIVE))
             )
@@ -176,7 +176,7 @@ class Privacy:
 
     @uncancellable
     async def _clear_some(self, table: Table, which: ColumnElement[bool], columns: Collection[str]) -> int:
-        """One batch; returns how many rows it was."""
+        """Process one batch; returns its number of rows."""
         some = select(table.c.id).where(which).limit(BATCH)
         async with self._transactions.writing() as connection:
             done = await connection.execute(

@@ -51,7 +51,7 @@ class Usage:
         return limit is None or _exact(self.spent + cost) <= limit
 
     def room_at(self, cost: float, limit: float) -> datetime | None:
-        """When enough charges have expired for `cost` to fit. None: never, because it exceeds the limit."""
+        """When enough charges will have expired for `cost` to fit. None: never, because it exceeds the limit."""
         left = self.spent
         for charge in self.charges:
             left = _exact(left - charge.credits)
@@ -111,7 +111,7 @@ class Quotas:
             return usage
 
     async def undo_charge(self, interaction_id: int) -> None:
-        """Undo `charge`: the answer could not be given."""
+        """Undo `charge`, because the interaction could not be answered."""
         async with self._transactions.writing() as connection:
             await connection.execute(delete(charges).where(charges.c.interaction_id == interaction_id))
 

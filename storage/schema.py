@@ -317,7 +317,7 @@ unanswered = Table(
     Column("asked_at", UtcDateTime, nullable=False, index=True),
 )
 
-#: One row: which bot draws on this database. `epoch` counts how often that changed; `holder` is None when nobody does.
+#: One row: which bot draws on this database. `epoch` counts how often that changed; `holder` is None when no bot does.
 claims = Table(
     "claims",
     metadata,
@@ -328,7 +328,7 @@ claims = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-#: One row for each recent write transaction on PostgreSQL: it is there exactly if that was committed.
+#: One row for each recent write transaction on PostgreSQL: it exists exactly if that transaction was committed.
 commits = Table(
     "commits",
     metadata,

@@ -42,7 +42,7 @@ class BlockedUser:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """A change by `actor_id` (None once erased). `subject_id`: to whom it was done, such as a blocked user."""
+    """A change by `actor_id` (None once erased). `subject_id`: the user affected, such as a blocked one."""
 
     id: int
     guild_id: int
@@ -87,7 +87,7 @@ class Servers:
             return await _settings(connection, guild_id)
 
     async def settings_of(self, *guild_ids: int) -> tuple[StoredSettings, ...]:
-        """Those of several servers, in this order, as they were at one moment."""
+        """The settings of several servers, in this order, all read at the same moment."""
         which = servers.c.guild_id.in_(guild_ids)
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
@@ -123,7 +123,7 @@ class Servers:
         return StoredSettings(old.version + 1, new)
 
     async def note(self, guild_id: int, key: str, value: Any) -> None:
-        """Set a key that is no setting, or remove it with None: no new version, and nothing in the audit log."""
+        """Set a key that is not a setting, or remove it with None. Adds no version and no entry in the audit log."""
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             old = await _settings(connection, guild_id)
             new = {name: kept for name, kept in {**old.settings, key: value}.items() if kept is not None}

@@ -20,7 +20,7 @@ class SourceImages:
         return await self._file(job_sources, job_id)
 
     async def of_jobs(self, job_ids: Collection[int]) -> Mapping[int, bytes]:
-        """The source images' files of those jobs that have one."""
+        """The source image's file of each job that has one."""
         files = select(job_sources.c.job_id, sources.c.content).join(sources).where(job_sources.c.job_id.in_(job_ids))
         async with self._transactions.reading() as connection:
             return {row.job_id: row.content for row in await connection.execute(files)}

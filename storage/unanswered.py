@@ -45,7 +45,7 @@ class Unanswered:
         return True
 
     async def answered(self, interaction_id: int) -> None:
-        """The user was answered, or nobody waits for an answer."""
+        """Delete the row: the user was answered, or nobody waits for an answer."""
         async with self._transactions.writing() as connection:
             await forget_unanswered(connection, interaction_id)
 

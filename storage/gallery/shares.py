@@ -18,7 +18,7 @@ from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import pictures, shares
 
-#: Of messages that are only to be deleted, which takes no server.
+#: The server of messages that only need to be deleted, for which no server is needed.
 NO_GUILD = 0
 
 
@@ -73,7 +73,7 @@ class Shares:
             return _share(written.one())
 
     async def posted(self, share_id: int, message_id: int) -> bool:
-        """Record the post's message. False: the share was ended or erased meanwhile, so the post is to be deleted."""
+        """Record the post's message. False: the share was ended or erased meanwhile, so delete the post."""
         async with self._transactions.writing() as connection:
             which = (shares.c.id == share_id) & shares.c.picture_id.is_not(None)
             marked = await connection.execute(
@@ -90,7 +90,7 @@ class Shares:
             return await _find(connection, shares.c.picture_id == image_id)
 
     async def of_job(self, job_id: int) -> tuple[Share, ...]:
-        """Those of all of a job's images."""
+        """The shares of all of a job's images."""
         async with self._transactions.reading() as connection:
             return await _all(connection, shares.c.picture_id.in_(_images_of(job_id)))
 
@@ -106,16 +106,16 @@ class Shares:
             return await _find(connection, shares.c.message_id == message_id)
 
     async def erased(self) -> tuple[Share, ...]:
-        """Those whose user's data was erased and whose posts are still to be deleted."""
+        """The shares whose user's data was erased and whose posts still have to be deleted."""
         async with self._transactions.reading() as connection:
             return await _all(connection, shares.c.picture_id.is_(None))
 
     async def end(self, share_id: int) -> None:
-        """The post is gone, or was never made."""
+        """Delete the row: the post is gone, or was never made."""
         await self._end(shares.c.id == share_id)
 
     async def messages_deleted(self, message_ids: Collection[int]) -> None:
-        """These messages were deleted. Few are posts, so nothing is written unless one is."""
+        """Delete the rows of these deleted messages. Few are posts, so it writes only if one is."""
         posts = shares.c.message_id.in_(message_ids)
         async with self._transactions.reading() as connection:
             if await _find(connection, posts) is None:

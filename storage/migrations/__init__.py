@@ -23,7 +23,7 @@ def upgrade(connection: Connection) -> None:
 
 
 def _current_revisions(connection: Connection) -> set[str]:
-    """What Alembic has noted in the database."""
+    """The revisions that Alembic has recorded in the database."""
     if not inspect(connection).has_table("alembic_version"):
         return set()
     return set(connection.scalars(text("SELECT version_num FROM alembic_version")))

@@ -8,7 +8,7 @@ from storage.schema import metadata
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """The full-text index has tables of its own, which are not in the schema."""
+    """Leaves out the tables of the full-text index, which are not in the schema."""
     return not (kind == "table" and name is not None and name.startswith("picture_words"))
 
 

@@ -91,7 +91,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class AlreadyAccepted:
-    """This interaction already has a job; nothing was written or charged."""
+    """The interaction already has a job; nothing was written or charged."""
 
     job: Job
 
@@ -127,7 +127,7 @@ class Unfinished:
 
 @dataclass(frozen=True)
 class QueueSummary:
-    """The number of unfinished jobs in each state, and when the oldest queued one was accepted."""
+    """The number of unfinished jobs in each state, and when the oldest queued job was accepted."""
 
     live: Mapping[JobState, int]
     oldest_queued_at: datetime | None

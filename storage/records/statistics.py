@@ -1,4 +1,4 @@
-"""What was drawn since some time, for admins and operators."""
+"""Statistics of the images drawn since a given time, for admins and operators."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.schema import JobState, charges, jobs, pictures
 
-#: How many deliveries the medians are of.
+#: The number of latest deliveries used for the medians.
 LATEST = 500
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one server or all of them, since some time. The medians are of the latest deliveries; None without any."""
+    """Of one server or of all, since a given time. The medians are of the latest deliveries; None if there are none."""
 
     jobs: Mapping[JobState, int]
     kinds: Mapping[str, int]
