@@ -38,7 +38,7 @@ def _is_cross_site(request: web.Request) -> bool:
 
 
 async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: forbids the browser to run, guess the type of, embed or refer from an answer."""
+    """Adds the security headers of every answer. For `on_response_prepare`."""
     response.headers.setdefault("Content-Security-Policy", RESTRICTIVE_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
