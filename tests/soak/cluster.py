@@ -3,8 +3,8 @@
 It needs the right to make network namespaces.
 
 The machines are network namespaces. On one are the head (`anima cluster`) and the bot's driver (`EngineProcess`), on
-the other one an engine (`anima engine`). For each fault three times are measured: until whoever waits for the image
-is told, until nothing of the old engine is left on its machine, and until an engine draws again.
+the other one an engine (`anima engine`). For each fault, the experiment measures how long it takes until the waiting
+user is notified, until nothing of the old engine is left on its machine, and until an engine draws again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people do with images that are there: upscale, redraw, extend, share and describe them, each in one request.
+"""What users do with finished images: upscale, redraw, extend, share and describe them, each in one request.
 
 The buttons behind *More…*, and the form behind one of them, are sent as only a changed client can: without the private
 message or the form that would be open. So a request is one interaction, whatever the bot is doing then.

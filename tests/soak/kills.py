@@ -1,4 +1,4 @@
-"""Kills the bot many times; what was acknowledged must still end in one message: `python -m tests.soak.kills`.
+"""Kills the bot many times; each acknowledged request must still end in one message: `python -m tests.soak.kills`.
 
 The bot is a real process, with discord.py, SQLite and an engine's process; only the engine is fake. The fake Discord
 runs in this process and survives. It decides when to kill: it holds back a request of the bot, before or after its

@@ -1,12 +1,12 @@
 """Load test with many users: `python -m tests.soak.load --jobs 10000 --users 500`.
 
 The real bot runs as a process, with a database file and a fake engine, connected to the fake Discord in this process.
-Users send commands at random times, and some go on from images of others: they upscale, redraw, extend, share and
-describe them (`followups`). One of them floods the queue: they always have as many queued jobs as allowed. At the end,
-these are checked by the messages, the database, and the exact order in which jobs entered and left the queue:
+Users send commands at random times, and some use images of others: they upscale, redraw, extend, share and describe
+them (`followups`). One user floods the queue: they always have as many queued jobs as allowed. At the end, the
+messages, the database, and the exact order in which jobs entered and left the queue must show that:
 
-- every accepted job has its image in one message, and no image is posted twice, in the gallery neither;
-- what was charged is what the delivered jobs and the descriptions cost;
+- every accepted job has its image in one message, and no image is posted twice, also not in the gallery;
+- the charges are what the delivered jobs and the descriptions cost;
 - while another user's job waits, at most one batch of the flood is started; for a user's first job, at most one job;
 - the bot's memory stays flat over the thirds of the run, its event loop is on time, and it acknowledges in time.
 

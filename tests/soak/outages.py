@@ -1,8 +1,8 @@
 """Stops, kills and freezes PostgreSQL and the bots on it while they draw: `python -m tests.soak.outages`.
 
 Two bots use one database and one token: one draws, the other one waits for the claim. The server is restarted, killed,
-frozen or failed over to a standby, or the bot that draws is frozen or killed. Meanwhile people keep asking. Never do
-both bots draw, and every accepted job is delivered once.
+frozen or failed over to a standby, or the bot that draws is frozen or killed. Meanwhile users keep sending requests.
+The two bots must never draw at the same time, and every accepted job must be delivered once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Ten engines of different speeds, some of which are always being killed: `python -m tests.soak.engines.experiment`.
+"""Kills and freezes some of ten engines of different speeds: `python -m tests.soak.engines.experiment`.
 
 The real bot runs as a process with an engine's process for each of ten speeds; only the engines are fake. Every few
 seconds an engine is killed or frozen, or the gateway's connection is cut. In the end each job must have been delivered
-once, or refunded. How long people waited is compared with what the same requests to the same engines take in virtual
-time, where nothing but drawing takes any time, and with what was predicted for them.
+once, or refunded. The experiment compares how long users waited with the waits of the same requests in virtual time,
+where only drawing takes time, and with the predicted waits.
 """
 
 from __future__ import annotations
