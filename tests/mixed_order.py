@@ -7,6 +7,7 @@ all of pytest's processes would wait at the same time, and one would still wait 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -49,5 +50,6 @@ def _mixed(items: Sequence[T]) -> Iterator[T]:
     yield from waiting[placed:]
 
 
+@cache
 def waits(path: Path) -> bool:
     return not {path, *path.parents}.isdisjoint(WAITING)

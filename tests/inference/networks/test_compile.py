@@ -1,6 +1,7 @@
 """The blocks are compiled once, whatever is drawn. Told by PyTorch's own count of graphs, with its plainest backend."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Thread
 
@@ -17,17 +18,23 @@ REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, hei
 pytestmark = pytest.mark.xdist_group("compiled blocks")  # compiled once, by one worker
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """Compiled in another thread, as the sizes' being dynamic is a setting that belongs to a thread."""
+@contextmanager
+def compiled_engine() -> Iterator[Engine]:
     torch._dynamo.reset()
     engine = Engine.load(MODELS, device="cpu")
     compile_blocks(engine.transformer, backend="eager")
-    thread = Thread(target=warm, args=(engine,))
-    thread.start()
-    thread.join()
     yield engine
     torch._dynamo.reset()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """Compiled in another thread, as the sizes' being dynamic is a setting that belongs to a thread."""
+    with compiled_engine() as engine:
+        thread = Thread(target=warm, args=(engine,))
+        thread.start()
+        thread.join()
+        yield engine
 
 
 @torch.inference_mode()
